@@ -12,6 +12,9 @@ export UV_PROJECT_ENVIRONMENT := .venv
 export UV_LINK_MODE := copy
 export UV_COMPILE_BYTECODE := 1
 export UV_PYTHON_DOWNLOADS := never
+# Byte code is kept, whatever the shell says: tests start thousands of processes, each would compile all of src again, and
+# each worker of pytest rewrite every assertion.
+export PYTHONDONTWRITEBYTECODE :=
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14

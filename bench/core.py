@@ -10,7 +10,7 @@ import polars as pl
 
 from smartico_sync.catalogue.kinds import kind
 from smartico_sync.core.batches import batches, encode, parts
-from smartico_sync.core.diff import NOTHING_KNOWN, diff
+from smartico_sync.core.diff import diff, nothing_known
 from smartico_sync.core.events import Events
 from smartico_sync.core.ledger_keys import ledger_keys
 from smartico_sync.core.mapping import events, keys_of
@@ -121,9 +121,9 @@ def main() -> None:
     options = Options(type_column="tx_type", roles={"BET": "bet", "WIN": "win"})
     report("casino", casino_page(ROWS), mapping("casino_bets_and_wins", CASINO, "id", options))
     profiles = report("users", users_page(ROWS), mapping("users", USERS, "dt_update", Options()))
-    whole = diff(profiles, NOTHING_KNOWN, SECRET, "full").upserts.drop("eid")
-    each = diff(profiles, NOTHING_KNOWN, SECRET, "changed").upserts.drop("eid")
-    measure("diff, all new", lambda: diff(profiles, NOTHING_KNOWN, SECRET, "full"))
+    whole = diff(profiles, nothing_known(), SECRET, "full").upserts.drop("eid")
+    each = diff(profiles, nothing_known(), SECRET, "changed").upserts.drop("eid")
+    measure("diff, all new", lambda: diff(profiles, nothing_known(), SECRET, "full"))
     measure("diff, unchanged", lambda: diff(profiles, whole, SECRET, "full"))
     measure("diff per property, unchanged", lambda: diff(profiles, each, SECRET, "changed"))
 

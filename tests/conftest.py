@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 from collections import Counter
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import engines
+from scratch import in_memory
 from servers.bigquery import bigquery_dataset, bigquery_server
 from servers.clickhouse import clickhouse_database, clickhouse_server, private_clickhouse
 from servers.kafka import kafka_broker, kafka_mock, kafka_mock_groups, private_kafka_mock
@@ -50,6 +52,9 @@ settings.register_profile(
     "suite", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 settings.load_profile("suite")
+
+in_memory()
+gc.disable()  # while thousands of tests are collected, all of which stay
 
 
 @pytest.fixture(autouse=True)
@@ -94,6 +99,13 @@ def pytest_collection_modifyitems(items):
         for name in {name for mark in item.iter_markers("stand_in") for name in mark.args}:
             if engine in (None, name) and engines.stand_in(name):
                 item.user_properties.append(("stand_in", name))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop():
+    """What was collected and imported is there to the end: nobody needs to look through it again and again."""
+    gc.freeze()
+    gc.enable()
 
 
 def of_stand_ins(reporter):

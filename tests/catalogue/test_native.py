@@ -14,7 +14,7 @@ from catalogue.native import ENGINES, TABLES, TYPES, literal
 from smartico_sync.catalogue.kinds import KINDS
 from smartico_sync.config.models import Configuration
 from smartico_sync.core.batches import encode
-from smartico_sync.core.diff import NOTHING_KNOWN
+from smartico_sync.core.diff import nothing_known
 from smartico_sync.core.pipeline import PipelineOptions, prepare
 from smartico_sync.sandbox.contract import Contract
 from smartico_sync.tracking import prepared_view
@@ -70,7 +70,9 @@ def wire(database, source, name):
     prepared = prepared_view.prepare(configuration, configuration.views[0], source)
     with source.reading(prepared.relation) as reading:
         page = reading.page(None, 100)
-    done = prepare(page, PipelineOptions(prepared.mapping, bytes(32), park_ms=0), lambda _: NOTHING_KNOWN, NOW_MS)
+    done = prepare(
+        page, PipelineOptions(mapping=prepared.mapping, secret=bytes(32), park_ms=0), lambda _: nothing_known(), NOW_MS
+    )
     events = json.loads(encode(done.send), parse_float=Decimal, parse_int=Decimal)
     sound = Contract().findings(json.loads(encode(done.send)))
     for event in events:

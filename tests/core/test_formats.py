@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
+from msgspec.structs import replace
 
 from smartico_sync.catalogue.kinds import kind
-from smartico_sync.core.diff import NOTHING_KNOWN, diff
+from smartico_sync.core.diff import diff, nothing_known
 from smartico_sync.core.events import EID, PLAYER
 from smartico_sync.core.identity import FORMATS
 from smartico_sync.core.ledger_keys import ledger_keys
@@ -66,7 +66,7 @@ def made(name, cursor, key, *, payload="full", **options):
     found = {"players": mapped.frame.get_column(PLAYER).to_list(), "ledger": ledger_keys(mapping, page).to_list()}
     if name != "users":
         return {"eids": mapped.frame.get_column(EID).to_list(), **found}
-    done = diff(mapped, NOTHING_KNOWN, SECRET, payload)
+    done = diff(mapped, nothing_known(), SECRET, payload)
     hashes = done.upserts.select(pl.col("whole", "parts").bin.encode("hex"))
     return {"eids": done.events.frame.get_column(EID).to_list(), **found, **hashes.to_dict(as_series=False)}
 

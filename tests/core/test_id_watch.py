@@ -6,9 +6,10 @@ import json
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from parts import parts
 from smartico_sync.core.late_commit.id_watch import BLOCK_WAIT_MS, FAR, IdWatch
 from smartico_sync.core.late_commit.mechanism import ReadTime
 
@@ -95,12 +96,14 @@ def test_the_first_page_of_all_knows_the_lowest_id():
     assert page(watch, 3, [2_000], 1_019).floor == 1_000
 
 
+@parts(5)
+@settings(max_examples=10)
 @given(
-    st.lists(st.integers(1, 400), min_size=1, max_size=60, unique=True),
-    st.lists(st.integers(1, 400), max_size=60, unique=True),
-    st.booleans(),
+    first=st.lists(st.integers(1, 400), min_size=1, max_size=60, unique=True),
+    later=st.lists(st.integers(1, 400), max_size=60, unique=True),
+    restarted=st.booleans(),
 )
-def test_every_id_that_appears_below_is_asked_for(first, later, restarted):
+def test_every_id_that_appears_below_is_asked_for(part, first, later, restarted):
     """Whatever ids were there, each that appears among them within a day is in some question; also after a restart."""
     there = sorted(first)
     watch = page(IdWatch(blocks=True), 0, there, 0)

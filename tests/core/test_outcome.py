@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 
@@ -12,9 +11,10 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from smartico_sync.catalogue.kinds import kind
-from smartico_sync.core.diff import NOTHING_KNOWN
+from smartico_sync.core.diff import nothing_known
 from smartico_sync.core.events import EID, PLAYER, POSITION
 from smartico_sync.core.mapping import events, keys_of
 from smartico_sync.core.outcome import (
@@ -60,7 +60,7 @@ def mapping_of(name):
 
 
 def options(name="deposits", *, park_ms=DAY, on_invalid="report"):
-    return PipelineOptions(mapping_of(name), SECRET, on_invalid=on_invalid, park_ms=park_ms)
+    return PipelineOptions(mapping=mapping_of(name), secret=SECRET, on_invalid=on_invalid, park_ms=park_ms)
 
 
 def page(name, rows):
@@ -86,7 +86,7 @@ def prepared(rows, *, name="deposits", waiting=(), **more):
     """The rows as a batch, and its options."""
     chosen = options(name, **more)
     behind = {player_of(number) for number in waiting}
-    return prepare(page(name, rows), chosen, lambda _: NOTHING_KNOWN, NOW, behind), chosen
+    return prepare(page(name, rows), chosen, lambda _: nothing_known(), NOW, behind), chosen
 
 
 def answered(batch, fates):

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
 
 import polars as pl
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
+from parts import parts
 from smartico_sync.catalogue.kinds import kind
 from smartico_sync.core.events import EID, ENVELOPE, PLAYER, POSITION
 from smartico_sync.core.outcome import Retried, build_commit
@@ -107,7 +109,7 @@ class Daemon:
     """A view of profiles: pages are made ready ahead of the answers, and committed in order."""
 
     def __init__(self, payload):
-        self.options = PipelineOptions(mapping(), SECRET, payload, park_ms=10**9)
+        self.options = PipelineOptions(mapping=mapping(), secret=SECRET, payload=payload, park_ms=10**9)
         self.stored, self.receiver, self.flying = Stored(), Receiver(), deque()
         self.fingerprints = Fingerprints(self.stored, "users", payload)
         self.rows, self.dead, self.counts = {}, set(), {}
@@ -167,6 +169,8 @@ def draw(told):
 
 
 @MODES
+@parts(4)
+@settings(max_examples=13)
 @given(steps=st.lists(STEP, max_size=14))
 @example(steps=[A_FIRST, ANSWER, ("read", [(0, 1, "b", "b")]), ("read", [(0, 1, "b", "a")]), ("answer", [True])])
 @example(steps=[A_FIRST, ANSWER, ("read", [(0, 1, "b", "a")]), ("read", [(0, 1, "b", "a")]), ("answer", [True])])
@@ -175,7 +179,7 @@ def draw(told):
     steps=[A_FIRST, ANSWER, ("read", [(0, 1, "b", "a"), (0, 1, "a", "a"), (0, 1, "a", "b")]), ("answer", [False, True])]
 )
 @example(steps=[A_FIRST, ("late", [(0, 1, "b", "b")]), ("answer", [True])])
-def test_smartico_ends_with_what_the_source_holds(payload, steps):
+def test_smartico_ends_with_what_the_source_holds(payload, part, steps):
     """Refusals of any profile, late rows and pages in flight: as if what was refused had never been read.
 
     Nothing older lands after something newer; when all is settled Smartico holds the newest row of each player, unless that very
@@ -216,6 +220,9 @@ def test_smartico_ends_with_what_the_source_holds(payload, steps):
 @cache
 def player_hash(player):
     batch = prepare(
-        page([(0, player, "a", "a")]), PipelineOptions(mapping(), SECRET, park_ms=1), lambda _: Stored().profiles_of, 0
+        page([(0, player, "a", "a")]),
+        PipelineOptions(mapping=mapping(), secret=SECRET, park_ms=1),
+        lambda _: Stored().profiles_of,
+        0,
     )
     return batch.send.frame.get_column(PLAYER)[0]

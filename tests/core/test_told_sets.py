@@ -8,7 +8,7 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartico_sync.core.diff import NOTHING_KNOWN, diff
+from smartico_sync.core.diff import diff, nothing_known
 from smartico_sync.core.events import Events
 from smartico_sync.core.told_sets import EMPTY, difference, differences
 
@@ -79,7 +79,7 @@ def said(done):
 
 def test_the_first_time_everything_is_added_and_then_only_the_difference():
     """Never a replacement, never a pattern."""
-    first = diff(profile('["a", "b"]'), NOTHING_KNOWN, SECRET, "full")
+    first = diff(profile('["a", "b"]'), nothing_known(), SECRET, "full")
     assert said(first) == [{"tier": 1, "+tags": '["a", "b"]'}]
     assert first.events.raw == {"+tags"}
     second = diff(profile('["b", "c"]'), state(first), SECRET, "changed")
@@ -90,8 +90,8 @@ def test_the_first_time_everything_is_added_and_then_only_the_difference():
 
 def test_null_says_nothing_unless_it_is_to_clear():
     """And then what was sent is taken away, not what others have given."""
-    first = diff(profile('["a"]'), NOTHING_KNOWN, SECRET, "full")
+    first = diff(profile('["a"]'), nothing_known(), SECRET, "full")
     assert said(diff(profile(None), state(first), SECRET, "full")) == [{"tier": 1}]
     cleared = diff(profile(None), state(first), SECRET, "full", clears=frozenset({"*"}))
     assert said(cleared) == [{"tier": 1, "-tags": '["a"]'}]
-    assert said(diff(profile(None), NOTHING_KNOWN, SECRET, "full", clears=frozenset({"*"}))) == [{"tier": 1}]
+    assert said(diff(profile(None), nothing_known(), SECRET, "full", clears=frozenset({"*"}))) == [{"tier": 1}]

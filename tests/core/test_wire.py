@@ -13,7 +13,7 @@ import pytest
 from smartico_sync.catalogue.kinds import KINDS, kind
 from smartico_sync.catalogue.properties import property_type
 from smartico_sync.core.batches import encode
-from smartico_sync.core.diff import NOTHING_KNOWN, diff
+from smartico_sync.core.diff import diff, nothing_known
 from smartico_sync.core.mapping import events, keys_of
 from smartico_sync.core.planning import plan
 from smartico_sync.core.relation import Column, Relation
@@ -90,7 +90,7 @@ def body(name):
     done = events(mapping, page)
     assert done.rejects.is_empty(), done.rejects
     ready = (
-        done.events if mapping.kind.role == "transaction" else diff(done.events, NOTHING_KNOWN, SECRET, "full").events
+        done.events if mapping.kind.role == "transaction" else diff(done.events, nothing_known(), SECRET, "full").events
     )
     return encode(ready)
 

@@ -17,8 +17,10 @@ from smartico_sync.observe import pending_alerts
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(
     [f"smartico_sync.cli.{name}" for name in ("run", "backfill", "check", "reconcile", "status", "trace", "watermark")]
-    + [f"smartico_sync.cli.{name}" for name in ("dead_letters", "keys", "preview", "state")]
-    + ["smartico_sync.sources.postgresql", "daemon.command"]
+    + [f"smartico_sync.cli.{name}" for name in ("dead_letters", "keys", "preview", "state", "stopped")]
+    + [f"smartico_sync.sources.{name}" for name in ("mysql", "postgresql", "sqlite")]
+    + [f"smartico_sync.{name}" for name in ("daemon.cluster_view", "pii.aes_gcm", "state.open_state", "state.store")]
+    + ["encodings.idna", "encodings.utf_8_sig"]  # of host names, of files
 )
 
 

@@ -147,7 +147,10 @@ def test_every_planted_fault_is_named(engine, operator):
     assert not any(word in done.stdout + done.stderr for word in SECRET)
 
 
-@pytest.mark.parametrize(("columns", "most"), [("60", 80), ("100", 100), ("200", 120)])
+@pytest.mark.parametrize(
+    ("columns", "most"),
+    [("60", 80), pytest.param("100", 100, marks=pytest.mark.slow), pytest.param("200", 120, marks=pytest.mark.slow)],
+)
 def test_a_view_is_one_screen_and_no_name_is_cut(lite, operator, columns, most):
     """Lines of the terminal's width, from 80 to 120 columns, names whole, nothing of a person's."""
     planted(lite)

@@ -13,7 +13,7 @@ import pytest
 
 from observe.conftest import at, facts
 from smartico_sync.observe.endpoint import Endpoint
-from smartico_sync.observe.view_status import StatusBoard
+from smartico_sync.observe.status_board import StatusBoard
 
 DOCKERFILE = Path(__file__).parents[2] / "docker" / "Dockerfile"
 

@@ -13,10 +13,15 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from smartico_sync.daemon.control import Control
+from smartico_sync.state.place import FilePlace
 
 PROGRAM = """
 import atexit, sys
-atexit.register(lambda: open("modules", "w").write("\\n".join(sys.modules)))
+atexit.register(
+    lambda: open("modules", "w").write(
+        "\\n".join(name for name, module in sys.modules.items() if type(module).__name__ != "Deferred")
+    )
+)
 from smartico_sync.cli import main
 main()
 """
@@ -26,9 +31,10 @@ ENGINES = {
     "snowflake",
 }  # fmt: skip
 DRIVERS = {"psycopg", "pymysql", "pyodbc", "oracledb", "clickhouse_connect", "snowflake", "google", "pymongo", "pyarrow",
-           "redshift_connector", "confluent_kafka", "pika", "msgspec", "numpy", "pandas"}  # fmt: skip
+           "redshift_connector", "confluent_kafka", "pika", "numpy", "pandas"}  # fmt: skip
 WORKING = {"polars", "sqlalchemy", "httpx", "urllib3", "cryptography", "apscheduler", "prometheus_client", "structlog",
            "sqlite3", "asyncio"}  # fmt: skip
+STATE = {"sqlite3", "cryptography", "structlog"}  # what opens and reads it
 VIEW = "  - {name: deposits, source: db, relation: deposits, kind: deposits, cursor: id, every: 1s}\n"
 
 
@@ -85,6 +91,29 @@ def test_status_asks_the_daemon_without_what_the_daemon_works_with(imported, ope
         "smartico_sync.state.group",
     }  # where the daemon is asked
     assert not {name for name in ours - place if name.startswith(("smartico_sync.tracking", "smartico_sync.state."))}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("command", "needless"),
+    [
+        ("--version", WORKING | {"pydantic", "yaml", "orjson"}),
+        ("completion bash", WORKING | {"pydantic", "yaml"}),
+        ("keys new", WORKING | {"pydantic", "yaml"}),
+        ("kinds deposits", WORKING),
+        ("config schema", WORKING),
+        ("status", WORKING - STATE),
+        ("watermark show", WORKING - STATE),
+        ("dead-letters list", WORKING - STATE),
+        ("state backup copy.db", WORKING - STATE),
+    ],
+)
+def test_a_command_without_tables_imports_no_library_for_them(imported, operator, command, needless):
+    """Nor what asks databases, and what sends. The state is there, and no daemon."""
+    FilePlace(operator.home / "state" / "sync.db").open().close()
+    done, modules, _ = imported(*command.split())
+    assert not done.stderr
+    assert not modules & (DRAWING | DRIVERS | needless)
 
 
 def test_run_on_sqlite_imports_no_other_engine_and_draws_nothing(imported, operator):

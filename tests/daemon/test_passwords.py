@@ -59,7 +59,7 @@ class Source:
         self.url, self.state = url.get_secret_value(), "open"
 
     @contextmanager
-    def reading(self, _):
+    def reading(self, *_):
         assert self.state == "open"
         yield self
         assert self.state == "open"

@@ -59,7 +59,7 @@ def break_after(day, passing, monkeypatch):
     trouble = Trouble(passing)
     source, store = day.loop.equipment.source, day.loop.equipment.store
     opened = source.reading
-    monkeypatch.setattr(source, "reading", trouble.call(lambda relation: trouble.reading(opened(relation))))
+    monkeypatch.setattr(source, "reading", trouble.call(lambda *asked: trouble.reading(opened(*asked))))
     monkeypatch.setattr(source, "describe", trouble.call(source.describe))
     monkeypatch.setattr(source, "facts", trouble.call(source.facts))
     monkeypatch.setattr(store, "begin", trouble.call(store.begin))
@@ -143,12 +143,16 @@ def test_ids_that_are_open_at_the_start_are_waited_for(tracked, postgresql, monk
     """Ids missing below the head when the view begins are found when their writers commit."""
     monkeypatch.setattr("daemon.deposits.VIEW", BY_ID)
     insert(postgresql, *range(1, 200), *range(203, 300))
-    day = tracked(f", start_from: now, late_commit: {late_commit}")
-    day.poll()
-    insert(postgresql, 200, 201, 300)
-    day.poll()
-    day.poll()
-    insert(postgresql, 202)
+    with psycopg.connect(postgresql.admin_url) as first, psycopg.connect(postgresql.admin_url) as second:
+        first.execute("INSERT INTO deposits (transaction_id, dt_finalized) VALUES (200, now()), (201, now())")
+        second.execute("INSERT INTO deposits (transaction_id, dt_finalized) VALUES (202, now())")
+        day = tracked(f", start_from: now, late_commit: {late_commit}")
+        day.poll()
+        first.commit()
+        insert(postgresql, 300)
+        day.poll()
+        day.poll()
+        second.commit()
     assert sent_in_the_end(day, 4) == ["200", "201", "202", "300"]
 
 

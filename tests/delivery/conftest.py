@@ -11,6 +11,7 @@ from smartico_sync.config.models import Smartico
 from smartico_sync.core.events import BRAND, DATE, EID, KEY, PLAYER, POSITION, TYPE, USER, Events
 from smartico_sync.delivery.router import Router
 from smartico_sync.sandbox.api import Sandbox
+from waiting import until
 
 
 def some_events(count: int, players: int = 7, start: int = 0) -> Events:
@@ -33,6 +34,20 @@ def some_events(count: int, players: int = 7, start: int = 0) -> Events:
         ),
         frozenset({"acc_last_deposit_amount"}),
     )
+
+
+def problem_of(delivery: Router):
+    """What is told of a destination that fails; between two tries there may be nothing to tell."""
+    found = []
+    until(lambda: found.append(delivery.problem()) or found[-1], 0.01)
+    return found[-1]
+
+
+def backing_off(delivery: Router):
+    """The status while the first destination waits for its next try."""
+    found = []
+    until(lambda: found.append(delivery.status()[0]) or found[-1].state == "backing_off", 0.01)
+    return found[-1]
 
 
 @pytest.fixture

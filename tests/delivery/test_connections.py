@@ -10,11 +10,10 @@ import time
 
 import pytest
 
-from delivery.conftest import some_events
+from delivery.conftest import backing_off, problem_of, some_events
 from servers.certificates import Authority
 from servers.plain import always, answer
 from smartico_sync.delivery import exchange, failures
-from waiting import until
 
 
 def one_by_one(delivery, count, pause_s=0.0):
@@ -162,12 +161,12 @@ def test_a_bad_certificate_is_told_as_what_it_is(
     server = plain_server(serve, tls=pairs[what]().tls() if what in pairs else None)
     delivery = router(server.url.replace("http:", "https:"))
     pending = delivery.send("deposits", some_events(10))
-    until(delivery.problem, 0.01)
-    assert told in delivery.problem().message
-    assert hint in delivery.problem().hint
-    assert ("REQUESTS_CA_BUNDLE, set here, is for other tools" in delivery.problem().hint) == (what == "unknown")
-    status = delivery.status()[0]
-    assert (status.state, told in status.last_error, hint in status.hint) == ("backing_off", True, True)
+    problem = problem_of(delivery)
+    assert told in problem.message
+    assert hint in problem.hint
+    assert ("REQUESTS_CA_BUNDLE, set here, is for other tools" in problem.hint) == (what == "unknown")
+    status = backing_off(delivery)
+    assert (told in status.last_error, hint in status.hint) == (True, True)
     assert not pending.done()
     (probe,) = delivery.probe()
     assert told in probe.wrong

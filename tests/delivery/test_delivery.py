@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import time
 from collections import defaultdict
-from dataclasses import replace
 
 import polars as pl
 import pytest
+from msgspec.structs import replace
 
 from delivery.conftest import some_events
 from smartico_sync.config.models import Smartico

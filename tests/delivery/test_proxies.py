@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delivery.conftest import some_events
+from delivery.conftest import backing_off, problem_of, some_events
 from servers.certificates import Authority
 from servers.gateway import Gateway
 from servers.plain import always, answer
@@ -223,9 +223,8 @@ def test_a_proxy_that_does_not_work_is_tried_again(router, plain_server, gateway
     (probe,) = delivery.probe()
     assert "proxy" in probe.wrong
     pending = delivery.send("deposits", some_events(10))
-    until(delivery.problem, 0.01)
-    assert "proxy" in delivery.problem().message
-    assert delivery.status()[0].state == "backing_off"
+    assert "proxy" in problem_of(delivery).message
+    assert backing_off(delivery)
     assert not pending.done()
 
 

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from delivery.conftest import some_events
+from delivery.conftest import problem_of, some_events
 from servers.plain import ACCEPTED, answer
 from smartico_sync.delivery import exchange, request
 from waiting import until
@@ -272,5 +272,4 @@ def test_what_was_no_answer_is_told_as_what_it_was(plain_server, router, said, t
     """Silence, another protocol and half an answer send an operator to different places."""
     delivery = router(plain_server(lambda peer: peer.read() and peer.write(said)).url)
     delivery.send("deposits", some_events(10))
-    until(delivery.problem, 0.01)
-    assert told in delivery.problem().message
+    assert told in problem_of(delivery).message

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from smartico_sync.observe.polls import Instant, Polls
 from smartico_sync.observe.view_status import ViewFacts

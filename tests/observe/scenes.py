@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from smartico_sync.core.late_commit.lookback import BUCKETS_MS
 from smartico_sync.core.records import DeadLetter, UndeliveredRow
@@ -10,7 +10,8 @@ from smartico_sync.delivery.destination_status import DestinationStatus, HaltedB
 from smartico_sync.delivery.request_log import BUCKETS_S, SentRequest
 from smartico_sync.observe.endpoint import Endpoint
 from smartico_sync.observe.polls import Instant, Polls
-from smartico_sync.observe.view_status import BackfillStatus, LateStatus, SentProperty, StatusBoard, ViewFacts
+from smartico_sync.observe.status_board import StatusBoard
+from smartico_sync.observe.view_status import BackfillStatus, LateStatus, SentProperty, ViewFacts
 
 __all__ = ["BROKEN", "HEALTHY", "LONG_NAME", "NOW", "Scene", "facts", "letters"]
 

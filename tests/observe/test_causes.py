@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from observe.conftest import at, ended, facts
 from smartico_sync.delivery.destination_status import DestinationStatus

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
-
 import pytest
+from msgspec import to_builtins
+from msgspec.structs import replace
 
 from smartico_sync.cli.status_text import cluster_lines
 from smartico_sync.delivery.destination_status import DestinationStatus
@@ -82,7 +82,7 @@ def test_who_reads_what_of_a_topic_that_members_share_is_told():
     assert lane_lines((each.view, each.lane, each.member) for each in sharing().groups[0].lanes) == lines
     shown = page((), with_cluster(assess((), ()), sharing()), (), "1", 0, cluster=sharing())
     assert "two&lt; reads a.bets/2,3" in shown
-    assert lines[0] in cluster_lines(asdict(sharing()))
+    assert lines[0] in cluster_lines(to_builtins(sharing()))
     series = exposition((), (), cluster=sharing())
     assert b'smartico_sync_partitions_read{member="two<",view="bets"} 9.0' in series
 

@@ -6,7 +6,7 @@ import httpx
 import orjson
 
 from smartico_sync.observe.endpoint import Endpoint
-from smartico_sync.observe.view_status import StatusBoard
+from smartico_sync.observe.status_board import StatusBoard
 
 
 def test_the_page_says_how_each_source_is_connected():

@@ -15,7 +15,7 @@ from smartico_sync.observe import endpoint as endpoints
 from smartico_sync.observe import server
 from smartico_sync.observe.endpoint import Endpoint
 from smartico_sync.observe.server import MOST_CONNECTIONS, Access, listening
-from smartico_sync.observe.view_status import StatusBoard
+from smartico_sync.observe.status_board import StatusBoard
 from waiting import until
 
 

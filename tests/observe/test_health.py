@@ -14,10 +14,11 @@ from smartico_sync.observe.endpoint import Endpoint
 from smartico_sync.observe.health import assess
 from smartico_sync.observe.metrics import exposition
 from smartico_sync.observe.polls import Polls
+from smartico_sync.observe.status_board import StatusBoard
 from smartico_sync.observe.status_page import page
 from smartico_sync.observe.terminal import table
 from smartico_sync.observe.view_findings import SOURCE_STUCK_MS, STANDSTILL_MS
-from smartico_sync.observe.view_status import BackfillStatus, StatusBoard, derived
+from smartico_sync.observe.view_status import BackfillStatus, derived
 
 LIVE = Polls.since_now(BEGAN).poll_began(BEGAN).got_on(BEGAN).caught_up_at(BEGAN, 3, BEGAN)
 HANGING = LIVE.poll_began(BEGAN)

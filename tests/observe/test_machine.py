@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from observe.conftest import at, ended, facts
 from smartico_sync.delivery.destination_status import DestinationStatus

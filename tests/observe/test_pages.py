@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 import httpx
 import pytest
+from msgspec.structs import replace
 
 from observe.scenes import BROKEN, HEALTHY, LONG_NAME, NOW, Scene, facts, letters
 from smartico_sync.observe.health import Finding, assess

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields
 from pathlib import Path
 
 from observe.conftest import at, ended, facts
@@ -40,9 +39,9 @@ def test_every_field_is_on_the_page():
     there = (DestinationStatus("default", "delivering", "", None, 0, 0, 0, 1_000),)
     document = status_document(views, there, assess(views, there), started_ms=0, now_ms=2_000)
     told = sections()
-    parts = {field.name for kind in (LateStatus, BackfillStatus, LaneStatus, SentProperty) for field in fields(kind)}
-    parts |= {field.name for field in fields(StreamStatus)}
+    parts = {name for kind in (LateStatus, BackfillStatus, LaneStatus, SentProperty) for name in kind.__struct_fields__}
+    parts |= set(StreamStatus.__struct_fields__)
     assert set(document) - told["The document"] == set()
-    assert {field.name for field in fields(Finding)} - told["A finding"] == set()
+    assert set(Finding.__struct_fields__) - told["A finding"] == set()
     assert (set(document["views"][0]) | parts) - told["A view"] == set()
     assert set(document["destinations"][0]) - told["A destination"] == set()

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from observe.conftest import BEGAN, EVERY_MS, at, ended, facts, histories, jumps
 from smartico_sync.observe.polls import Polls
-from smartico_sync.observe.view_status import StatusBoard, derived, patience_ms
+from smartico_sync.observe.status_board import StatusBoard
+from smartico_sync.observe.view_status import derived, patience_ms
 
 PATIENCE = patience_ms(EVERY_MS)
 later = st.integers(0, 10_000_000)

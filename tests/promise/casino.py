@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 
 import polars as pl
+from msgspec.structs import replace
 
 from core.simulation.database import Database
 from smartico_sync.core.late_commit.view_definition import UNKNOWN
@@ -77,7 +78,7 @@ class Casino:
         return replace(relation, columns=(*COLUMNS, CURSORS[self.cursor]))
 
     @contextmanager
-    def reading(self, relation):
+    def reading(self, relation, _first=None):
         reading = View(relation, self)
         with reading.open():
             yield reading

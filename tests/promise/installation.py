@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 from smartico_sync.config.load import load
 from smartico_sync.daemon.wiring import protection_of
-from smartico_sync.observe.view_status import StatusBoard
+from smartico_sync.observe.status_board import StatusBoard
 from smartico_sync.pii.keys import new_key
 from smartico_sync.state import recovery
 from smartico_sync.state.store import Store

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from smartico_sync.core.relation import Column
 from smartico_sync.core.tables import Reference, Structure, Table

@@ -22,16 +22,17 @@ def locks() -> list[str]:
     """`Class.attribute`, or `module.name`, of every lock that is made."""
     found = []
     for path in SOURCES:
-        tree = ast.parse(path.read_text())
-        if not any(f"{kind}()" in path.read_text() for kind in LOCKS) and "Condition(" not in path.read_text():
+        text = path.read_text()
+        if "threading" not in text or not (any(f"{kind}()" in text for kind in LOCKS) or "Condition(" in text):
             continue
+        tree = ast.parse(text)
         for owner in [tree, *(node for node in ast.walk(tree) if isinstance(node, ast.ClassDef))]:
             inside = ast.walk(owner) if isinstance(owner, ast.ClassDef) else owner.body
             named = owner.name if isinstance(owner, ast.ClassDef) else path.stem
             found += [
                 f"{named}.{ast.unparse(node.targets[0]).removeprefix('self.')}"
                 for node in inside
-                if isinstance(node, ast.Assign) and called(node.value) in LOCKS and "threading" in path.read_text()
+                if isinstance(node, ast.Assign) and called(node.value) in LOCKS
             ]
     return found
 

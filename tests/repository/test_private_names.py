@@ -11,13 +11,13 @@ FILES = [path for room in ("src", "tests", "bench") for path in sorted((ROOT / r
 
 def borrowed(tree: ast.AST) -> list[str]:
     """Private names that a module imports from another of ours, or takes from one that it has imported."""
-    ours, found = set(), []
-    for node in ast.walk(tree):
+    ours, found, nodes = set(), [], list(ast.walk(tree))
+    for node in nodes:
         if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "smartico_sync":
             found += [f"{node.lineno}: {each.name}" for each in node.names if private(each.name)]
             # What is called in small letters may be a module.
             ours |= {each.asname or each.name for each in node.names if each.name.islower()}
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in ours:
             found += [f"{node.lineno}: {node.value.id}.{node.attr}"] if private(node.attr) else []
     return found

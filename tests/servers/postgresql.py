@@ -163,6 +163,12 @@ class Server:
                 rows = cursor.fetchall() if cursor.description else []
             return rows
 
+    def create_database(self, name: str) -> None:
+        """An empty database, by the way that costs the server least: its files are copied, and nothing is logged."""
+        with psycopg.connect(self.admin_url(), autocommit=True) as connection:
+            way = "STRATEGY FILE_COPY" if connection.info.server_version >= 150_000 else ""
+            connection.execute(f"CREATE DATABASE {name} {way}")
+
     def create_standby(self) -> Server:
         """A streaming physical standby that answers queries."""
         home = private_directory()
@@ -199,6 +205,9 @@ class External:
                 cursor = connection.execute(statement)
                 rows = cursor.fetchall() if cursor.description else []
             return rows
+
+    def create_database(self, name: str) -> None:
+        self.admin(f"CREATE DATABASE {name}")
 
     @property
     def port(self) -> int:
@@ -246,7 +255,7 @@ def postgresql_server():
 def postgresql(postgresql_server):
     """An empty database, dropped afterwards."""
     name = f"t_{uuid.uuid4().hex[:12]}"
-    postgresql_server.admin(f"CREATE DATABASE {name}")
+    postgresql_server.create_database(name)
     yield Database(postgresql_server, name)
     postgresql_server.admin(f"DROP DATABASE {name} WITH (FORCE)")
 

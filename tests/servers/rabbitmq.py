@@ -14,12 +14,14 @@ import socket
 import subprocess
 import tempfile
 import uuid
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
 import httpx
 import pika
 import pytest
+from pika.exceptions import UnroutableError
 
 from servers.postgresql import free_port
 from smartico_sync.sources.kit.url import parse
@@ -82,10 +84,18 @@ class Rabbit:
         return name
 
     def put(self, queue: str, *bodies: bytes, **properties) -> None:
-        """Publish, confirmed."""
-        channel = self.owner()
+        """Publish, confirmed, each in its queue: a broker that is starting confirms and drops what has no queue yet."""
+        channel, told = self.owner(), pika.BasicProperties(delivery_mode=DURABLE, **properties)
+
+        def routed(body):
+            try:
+                channel.basic_publish("", queue, body, told, mandatory=True)
+            except UnroutableError:
+                return False
+            return True
+
         for body in bodies:
-            channel.basic_publish("", queue, body, pika.BasicProperties(delivery_mode=DURABLE, **properties))
+            until(partial(routed, body), 0.1)
         channel.close()
 
     def bodies(self, queue: str) -> list[bytes]:

@@ -89,6 +89,6 @@ def redshift(request):
         External(address, "public").execute(f"DROP SCHEMA {name} CASCADE")
         return
     server, port = request.getfixturevalue("redshift_server")
-    server.admin(f"CREATE DATABASE {name}")
+    server.create_database(name)
     yield Database(server, name, port)
     server.admin(f"DROP DATABASE {name} WITH (FORCE)")

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from parts import parts
 from smartico_sync.core.late_commit.view_definition import traits
 from smartico_sync.core.position import Position
 from smartico_sync.core.relation import Relation
@@ -46,9 +47,10 @@ def test_pages_hold_every_row_once_and_in_order(engine, walk):
         assert ids(walk(source, described, limit)) == [number for _, number in sorted(rows)]
 
 
-@settings(max_examples=12)  # each makes a table
+@parts(3)
+@settings(max_examples=4)  # each makes a table
 @given(cursors=st.lists(st.integers(0, 6), max_size=25), limit=st.integers(1, 9))
-def test_keyless_pages_never_cut_a_cursor_value(engine, walk, cursors, limit):
+def test_keyless_pages_never_cut_a_cursor_value(engine, walk, part, cursors, limit):
     """A view without a key is read whole, each cursor value on one page only, though many rows share it."""
     engine.drop("bets")
     table(engine, [(cursor, number, "n") for number, cursor in enumerate(cursors)])
@@ -341,9 +343,10 @@ NASTY = st.sampled_from(
 )
 
 
-@settings(max_examples=12)
+@parts(3)
+@settings(max_examples=4)
 @given(texts=st.lists(st.none() | TEXTS | NASTY, min_size=1, max_size=8))
-def test_text_arrives_as_it_is(engine, walk, texts):
+def test_text_arrives_as_it_is(engine, walk, part, texts):
     """Emoji, quotes, line breaks, empty strings and control characters arrive as they are kept; only NULL is null."""
     engine.drop("bets")
     table(engine, [(number, number, text) for number, text in enumerate(texts)])
@@ -353,9 +356,10 @@ def test_text_arrives_as_it_is(engine, walk, texts):
     assert page["note"].to_list() == [engine.kept(text) for text in texts]
 
 
-@settings(max_examples=12)
+@parts(3)
+@settings(max_examples=4)
 @given(keys=st.lists(TEXTS | NASTY, min_size=1, max_size=8, unique=True))
-def test_positions_carry_any_text(engine, walk, keys):
+def test_positions_carry_any_text(engine, walk, part, keys):
     """A key of any text finds its way out and back: walked one by one, and asked for again."""
     engine.drop("bets")
     keys = list({engine.compared(key): key for key in keys if engine.kept(key) is not None}.values())

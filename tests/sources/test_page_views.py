@@ -15,7 +15,7 @@ import engines
 from smartico_sync.config.models import Configuration
 from smartico_sync.config.reference import DATABASES
 from smartico_sync.core.batches import encode
-from smartico_sync.core.diff import NOTHING_KNOWN
+from smartico_sync.core.diff import nothing_known
 from smartico_sync.core.pipeline import PipelineOptions
 from smartico_sync.core.pipeline import prepare as events_of
 from smartico_sync.tracking import prepared_view
@@ -237,6 +237,8 @@ def taken(database, source, name, cursor):
     prepared = prepared_view.prepare(configuration, configuration.views[0], source)
     with source.reading(prepared.relation) as reading:
         page = reading.page(None, 10)
-    done = events_of(page, PipelineOptions(prepared.mapping, bytes(32), park_ms=0), lambda _: NOTHING_KNOWN, NOW_MS)
+    done = events_of(
+        page, PipelineOptions(mapping=prepared.mapping, secret=bytes(32), park_ms=0), lambda _: nothing_known(), NOW_MS
+    )
     assert (len(json.loads(encode(done.send))), done.rejects.height, dict(done.invalid)) == (1, 0, {}), name
     return prepared

@@ -12,7 +12,7 @@ import pytest
 import engines
 from smartico_sync.config.models import Configuration
 from smartico_sync.core.batches import encode
-from smartico_sync.core.diff import NOTHING_KNOWN
+from smartico_sync.core.diff import nothing_known
 from smartico_sync.core.pipeline import PipelineOptions
 from smartico_sync.core.pipeline import prepare as events_of
 from smartico_sync.proposal.document import Heading, configuration
@@ -122,7 +122,9 @@ def wire(source, loaded, view):
     prepared = prepared_view.prepare(loaded, view, source)
     with source.reading(prepared.relation) as reading:
         page = reading.page(None, 100)
-    done = events_of(page, PipelineOptions(prepared.mapping, bytes(32), park_ms=0), lambda _: NOTHING_KNOWN, NOW_MS)
+    done = events_of(
+        page, PipelineOptions(mapping=prepared.mapping, secret=bytes(32), park_ms=0), lambda _: nothing_known(), NOW_MS
+    )
     assert done.rejects.height == 0, view.name
     events = json.loads(encode(done.send))
     assert {(event["ext_brand_id"], event["user_ext_id"]) for event in events} == {("b", "1")}

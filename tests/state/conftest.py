@@ -24,7 +24,7 @@ def path(tmp_path):
 def state_database(postgresql_server):
     """A database for the states of this worker's tests, one after another."""
     name = f"state_{uuid.uuid4().hex[:12]}"
-    postgresql_server.admin(f"CREATE DATABASE {name}")
+    postgresql_server.create_database(name)
     yield Database(postgresql_server, name)
     postgresql_server.admin(f"DROP DATABASE {name} WITH (FORCE)")
 

@@ -12,7 +12,7 @@ from smartico_sync.core.events import EID, PLAYER, POSITION, Events
 from smartico_sync.core.outbox import packed
 from smartico_sync.core.position import Position
 from smartico_sync.core.records import Commit, Receipt, Refusal
-from smartico_sync.errors import StateDamaged
+from smartico_sync.errors import StateDamaged, StateError
 from smartico_sync.state.erasure import Identity
 from smartico_sync.state.migrations import FIRST_VERSION, MIGRATIONS
 from smartico_sync.state.outbox import OUTBOX
@@ -79,6 +79,17 @@ def test_pages_come_back_whole_and_in_order_until_they_are_committed(store, even
     assert store.outbox("users") == []
     assert store.outbox("unheard of") == []
     assert len(store.outbox("bets")) == 1
+
+
+def test_how_far_rows_are_sent_is_noted_with_what_is_about_to_be(store, page):
+    """One transaction for both: never one without the other; the mark only ever rises."""
+    store.keep_outbox_page("users", page(ANNA), 7)
+    assert (store.view("users").sent_ms, len(store.outbox("users"))) == (7, 1)
+    store.keep_outbox_page("users", page(BORIS), 5)
+    assert store.view("users").sent_ms == 7
+    with pytest.raises((OverflowError, StateError)):
+        store.keep_outbox_page("users", page(BORIS), 2**70)
+    assert (store.view("users").sent_ms, len(store.outbox("users"))) == (7, 2)
 
 
 def test_a_page_outlives_the_process(store, place, page):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from uuid import uuid4
 
 import psycopg
 import pytest
+from msgspec.structs import replace
 
 from smartico_sync.core.position import Position
 from smartico_sync.core.records import Commit, LaneStep

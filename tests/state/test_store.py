@@ -6,10 +6,10 @@ import sqlite3
 import stat
 import threading
 from contextlib import closing
-from dataclasses import replace
 
 import polars as pl
 import pytest
+from msgspec.structs import replace
 
 from smartico_sync.core.position import Position
 from smartico_sync.core.records import Anchor, Commit

@@ -9,9 +9,9 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from smartico_sync.core.position import Position
 from smartico_sync.core.records import Commit

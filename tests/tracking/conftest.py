@@ -12,7 +12,7 @@ from smartico_sync.config.load import load
 from smartico_sync.core.events import KEY
 from smartico_sync.core.records import Receipt
 from smartico_sync.daemon.wiring import protection_of, sources_of
-from smartico_sync.observe.view_status import StatusBoard
+from smartico_sync.observe.status_board import StatusBoard
 from smartico_sync.pii.keys import new_key
 from smartico_sync.state.store import Store
 from smartico_sync.tracking.loop import ViewLoop

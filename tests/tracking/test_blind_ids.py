@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from smartico_sync.config.models import Configuration
 from smartico_sync.core.events import EID
@@ -39,7 +39,7 @@ def ids(home, column, value):
             page = reading.page(None, 10)
     secrets = (bytes(32), bytes(range(32)))
     return {
-        events(replace(mapping, options=replace(mapping.options, secret=secret)), page).events.frame.get_column(EID)[0]
+        events(mapping.with_options(replace(mapping.options, secret=secret)), page).events.frame.get_column(EID)[0]
         for secret in secrets
     }
 

@@ -156,7 +156,7 @@ class Order(RuleBasedStateMachine):
         reader = SimpleNamespace(after=lambda *_: None, adopt=lambda *_: None, also=lambda *_: None, watermark=None)
         self.session = SimpleNamespace(
             prepared=SimpleNamespace(mapping=MAPPING, relation=RELATION), reader=reader,
-            options=PipelineOptions(MAPPING, bytes(32), park_ms=10**17),
+            options=PipelineOptions(mapping=MAPPING, secret=bytes(32), park_ms=10**17),
             fingerprints=SimpleNamespace(known=None, ages=None),
             keys=SimpleNamespace(
                 look=lambda *_: None, sending=lambda *_: None, settled=lambda: None, answered=lambda _: Explained(),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import Future
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from smartico_sync.config.load import load
 from smartico_sync.core.backoff import Backoff
@@ -16,7 +16,7 @@ from smartico_sync.core.reason_codes import UNKNOWN_USER
 from smartico_sync.core.records import Receipt, Refusal
 from smartico_sync.daemon.wiring import protection_of
 from smartico_sync.errors import DeliveryUnavailable, SourceUnreachable
-from smartico_sync.observe.view_status import StatusBoard
+from smartico_sync.observe.status_board import StatusBoard
 from smartico_sync.pii.keys import new_key
 from smartico_sync.sources.stream import Standing as Broker
 from smartico_sync.state.store import Store

@@ -23,7 +23,7 @@ from smartico_sync.core.records import Receipt, Refusal
 from smartico_sync.daemon.operations import Operations
 from smartico_sync.daemon.wiring import protection_of, sources_of
 from smartico_sync.errors import DeliveryUnknown
-from smartico_sync.observe.view_status import StatusBoard
+from smartico_sync.observe.status_board import StatusBoard
 from smartico_sync.pii.keys import new_key
 from smartico_sync.state import recovery
 from smartico_sync.state.store import Store

@@ -7,14 +7,15 @@ import tempfile
 import threading
 from concurrent.futures import Future
 from contextlib import ExitStack, closing
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
+from parts import parts
 from smartico_sync.config.load import load
 from smartico_sync.core.events import EID, KEY, POSITION
 from smartico_sync.core.outcome import revived
@@ -23,7 +24,7 @@ from smartico_sync.core.records import Commit, Receipt, Refusal
 from smartico_sync.daemon.wiring import protection_of, sources_of
 from smartico_sync.errors import ViewMisconfigured
 from smartico_sync.observe.health import assess
-from smartico_sync.observe.view_status import StatusBoard
+from smartico_sync.observe.status_board import StatusBoard
 from smartico_sync.state.store import Store
 from smartico_sync.tracking import key_watch
 from smartico_sync.tracking.clocks import now_ms
@@ -208,14 +209,15 @@ TRIALS = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=40)
+@parts(4)
+@settings(max_examples=10)
 @example(steps=[("insert", "k0"), ("crash",), ("move", 0)], lookback="1s", pages=2)
 @example(
     steps=[*(("insert", f"k{n}") for n in range(5)), ("poll",), ("insert", "k0"), ("crash",)], lookback="1s", pages=2
 )
 @example(steps=[*(("insert", f"k{n}") for n in range(5)), ("poll",), ("move", 0), ("crash",)], lookback="1s", pages=2)
 @given(steps=STEPS, lookback=st.sampled_from(["1s", "2h"]), pages=st.sampled_from([2, 100]))
-def test_every_row_is_delivered_or_the_view_says_that_its_key_is_not_unique(steps, lookback, pages):
+def test_every_row_is_delivered_or_the_view_says_that_its_key_is_not_unique(part, steps, lookback, pages):
     """Whatever repeats and moves, no id stands for two rows, and a view that goes on has delivered what the source holds.
 
     It stops only where two rows with one key were there together. What changes between two crashes, of which the first took
@@ -280,9 +282,10 @@ def test_a_row_that_was_refused_is_never_taken_for_another(steps, lookback):
         day.stop()
 
 
-@settings(max_examples=25)
+@parts(5)
+@settings(max_examples=5)
 @given(steps=STEPS, pages=st.sampled_from([2, 100]))
-def test_an_incrementing_cursor_delivers_every_row_whatever_its_key(steps, pages):
+def test_an_incrementing_cursor_delivers_every_row_whatever_its_key(part, steps, pages):
     """Under an id as cursor each row is an event of its own, and the view never stops."""
     with tempfile.TemporaryDirectory() as home, ExitStack() as stack:
         day = Day(Path(home), cursor="id", lookback="1s", policy="ignore", pages=pages, stack=stack)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal
+
+from msgspec import Struct
 
 __all__ = [
     "CLIENT_ACTION",
@@ -26,8 +27,7 @@ FUTURE_MS = 300_000  # how far an event may lie ahead: clocks of one data centre
 Mark = Literal["documented", "observed", "inferred"]
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Struct, frozen=True):
     """One known event type.
 
     `user`: whether it creates an unknown player or needs one that exists; `required`: payload properties the API insists

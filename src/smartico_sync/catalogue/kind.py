@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct, field
 
 from smartico_sync.catalogue.columns import (
     CURSOR,
@@ -31,8 +32,7 @@ Role = Literal["profile", "transaction"]
 Since = Literal["documented", "observed", "inferred"]
 
 
-@dataclass(frozen=True, slots=True)
-class RowRole:
+class RowRole(Struct, frozen=True):
     """What holds for the rows of one role only, in a view that holds several.
 
     `columns`: (view column, property) beside those of the kind. `needs`: properties without which the row is no event.
@@ -50,8 +50,7 @@ class RowRole:
 PLAIN = RowRole()
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(Struct, frozen=True):
     """What Smartico knows about one kind of view.
 
     `event_types` maps a row's role to its event type: {"": type} for kinds with one type, {"bet": …, "win": …} for

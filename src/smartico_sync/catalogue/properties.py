@@ -5,9 +5,10 @@ Everything not listed is a custom property: allowed, and sent as the type its co
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,8 +37,7 @@ Fold = Literal[
 NAME_PATTERN = r"[A-Za-z_][A-Za-z0-9_.]{0,127}"
 
 
-@dataclass(frozen=True, slots=True)
-class Property:
+class Property(Struct, frozen=True):
     """One property.
 
     `values` are the allowed ones (empty: any); `past`: a date that must lie in the past; `owner`

@@ -237,7 +237,7 @@ def show(context: OperatorContext, as_json: bool) -> ExitCode:
 
 def as_data(each: Backfill) -> dict[str, Any]:
     """A backfill for a program."""
-    return {name: getattr(each, name) for name in each.__dataclass_fields__ if name != "position"} | {
+    return {name: getattr(each, name) for name in each.__struct_fields__ if name != "position"} | {
         "left_s": left_s(each)
     }
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, to_builtins
 
 from smartico_sync.cli.findings import width, wrapped
 from smartico_sync.cli.output import echo, echo_lines, secho
@@ -25,8 +26,7 @@ STANDINGS = {"unmapped": "unmapped, sent nowhere", "never sent": "Smartico's own
 LEAST_NOTE = 20  # columns of the screen for what is said of a column; with less it stands below
 
 
-@dataclass(frozen=True, slots=True)
-class ViewReport:
+class ViewReport(Struct, frozen=True):
     """One view. `survey` is None where its rows were not read; `up_to` is the highest cursor, None for an empty view."""
 
     view: View
@@ -47,20 +47,20 @@ class ViewReport:
             "key": list(mapping.relation.key),
             "up_to": self.up_to,
             "columns": [self.column(use) for use in column_uses(mapping)],
-            "computed": [asdict(each) for each in computed(mapping)],
-            "missing": [asdict(misfit) for misfit in mapping.misfits],
+            "computed": [to_builtins(each) for each in computed(mapping)],
+            "missing": [to_builtins(misfit) for misfit in mapping.misfits],
             "rows": None if survey is None else {
                 "read": survey.rows, "sent": survey.sent, "refused": survey.given_up, "skipped": survey.skipped,
                 "same": survey.same,
             },
-            "refused": [] if survey is None else [asdict(each) for each in survey.refused],
-            "invalid": [] if survey is None else [asdict(each) for each in survey.breaches],
+            "refused": [] if survey is None else [to_builtins(each) for each in survey.refused],
+            "invalid": [] if survey is None else [to_builtins(each) for each in survey.breaches],
             "unreadable": {} if survey is None else dict(survey.unreadable),
             "empty": {} if survey is None else dict(survey.empty),
-            "without_role": [] if survey is None else [asdict(each) for each in survey.roleless],
+            "without_role": [] if survey is None else [to_builtins(each) for each in survey.roleless],
             "roles_without_rows": [] if survey is None else list(survey.idle),
             "where_without_rows": [] if survey is None else list(survey.unmet),
-            "moments": [] if survey is None else [asdict(each) for each in survey.moments],
+            "moments": [] if survey is None else [to_builtins(each) for each in survey.moments],
         }  # fmt: skip
 
     def column(self, use: ColumnUse) -> dict[str, Any]:

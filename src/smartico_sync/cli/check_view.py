@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from smartico_sync.catalogue.kinds import kind
 from smartico_sync.cli.check_report import ViewReport

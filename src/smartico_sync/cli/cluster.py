@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
+from msgspec import to_builtins
 
 from smartico_sync.cli.operator_context import OperatorContext
 from smartico_sync.cli.options import TEXT, WORD, config_option, json_option
@@ -34,9 +34,9 @@ def show(path: Path, as_json: bool) -> None:
     seen = place.seen()
     holders, members, lanes = seen.holders, seen.members, seen.lanes
     if as_json:
-        groups = [asdict(each) | {"member_id": str(each.member_id or "")} for each in holders]
-        there = [asdict(each) | {"resting": sorted(each.resting)} for each in members]
-        print_json({"groups": groups, "members": there, "partitions": [asdict(each) for each in lanes]})
+        groups = [to_builtins(each) | {"member_id": str(each.member_id or "")} for each in holders]
+        there = [to_builtins(each) | {"resting": sorted(each.resting)} for each in members]
+        print_json({"groups": groups, "members": there, "partitions": [to_builtins(each) for each in lanes]})
         return
     for each in holders:
         if each.shares:

@@ -10,13 +10,14 @@ import shutil
 import sys
 import tarfile
 import time
-from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 import orjson
+from msgspec import to_builtins
+from msgspec.structs import asdict
 
 from smartico_sync import __version__
 from smartico_sync.cli.check import everything, told
@@ -156,7 +157,7 @@ def remembered(context: OperatorContext) -> dict[str, Any]:
             ],
             "dead_letters": reasons,
             "parked": store.parked_counts(),
-            "backfills": [asdict(each) | {"position": None} for each in store.backfills()],
+            "backfills": [to_builtins(each) | {"position": None} for each in store.backfills()],
         }  # fmt: skip
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import shutil
 import textwrap
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
+
+from msgspec import Struct
 
 from smartico_sync.cli.output import echo_lines, secho
 from smartico_sync.errors import ExitCode
@@ -24,8 +25,7 @@ NEXT = "    next: "
 CIRCULAR = re.compile(r"[,;:]?\s*(?:or )?(?:see )?`smartico-sync check`[^;]*")
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """One thing that was tried. `code` is the exit code it stands for."""
 
     mark: Mark

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict
 from difflib import get_close_matches
+from typing import Any
 
 import click
 import orjson
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from smartico_sync.catalogue.kinds import KINDS
 from smartico_sync.cli.findings import wrapped
@@ -34,8 +36,7 @@ def kinds(name: str | None, as_json: bool) -> None:
         )
     chosen = KINDS if name is None else {name: KINDS[name]}
     if as_json:
-        every = {each: asdict(known) for each, known in chosen.items()}
-        echo_lines(orjson.dumps(every, option=orjson.OPT_INDENT_2, default=sorted).decode())
+        echo_lines(orjson.dumps(chosen, option=orjson.OPT_INDENT_2, default=as_data).decode())
         return
     if name is not None:
         for line in section(KINDS[name]).splitlines():
@@ -57,3 +58,8 @@ def plain(line: str) -> str:
         return MARKUP.sub("", line)
     column, becomes, *rest = [MARKUP.sub("", cell).strip() for cell in line.strip("|").split(" | ")]
     return f"  {column:<36} {becomes:<36} {'  '.join(each for each in rest if each)}".rstrip()
+
+
+def as_data(part: Struct | frozenset[str]) -> dict[str, Any] | list[str]:
+    """A part of a kind for a program; names in order."""
+    return asdict(part) if isinstance(part, Struct) else sorted(part)

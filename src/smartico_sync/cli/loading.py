@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from importlib import import_module
+from threading import RLock
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -13,17 +17,36 @@ if TYPE_CHECKING:
 __all__ = ["loading", "without_collector"]
 
 UNUSED = ("rich", "pygments")
+DEFERRED = ("asyncio", "polars", "polars_hash")
+_lock = RLock()
+
+
+class Deferred(ModuleType):
+    """Stands for a module that is imported once something of it is used."""
+
+    def __getattr__(self, name: str) -> Any:
+        with _lock:
+            if sys.modules.get(self.__name__) is self:
+                del sys.modules[self.__name__]
+            with without_collector():
+                module = import_module(self.__name__)
+            self.__dict__.update(module.__dict__)  # so that this is not asked again
+        return getattr(module, name)
 
 
 @contextmanager
 def loading() -> Iterator[None]:
-    """Import what follows without the collector, and without `UNUSED`.
+    """Import what follows without the collector, without `UNUSED`, and without what is `DEFERRED` until it is used.
 
-    structlog and httpx import these where they find them, for tracebacks and a command line that nobody sees here: an eighth
-    of a start. Whoever draws tables imports them later.
+    structlog and httpx import the former where they find them, for tracebacks and a command line that nobody sees here: an eighth
+    of a start. Whoever draws tables imports them later. Tables of rows (polars) are a fifth of a start, and most commands have
+    none; asyncio is imported by libraries of which no coroutine is used here. pydantic would read what every installed package
+    says of itself, to find plug-ins for it.
     """
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     absent = [name for name in UNUSED if name not in sys.modules]
     sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type] # so `import` is told that there is none
+    sys.modules.update({name: Deferred(name) for name in DEFERRED if name not in sys.modules})
     try:
         with without_collector():
             yield

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import click
 import orjson
+from msgspec import Struct, to_builtins
 
 from smartico_sync.cli.findings import Finding, show, wrapped
 from smartico_sync.cli.operator_context import OperatorContext
@@ -15,7 +15,7 @@ from smartico_sync.cli.output import echo, echo_lines, secho
 from smartico_sync.cli.pretty_json import indented
 from smartico_sync.core.batches import encode
 from smartico_sync.core.column_uses import unfilled
-from smartico_sync.core.diff import NOTHING_KNOWN
+from smartico_sync.core.diff import nothing_known
 from smartico_sync.core.events import EID, KEY, POSITION
 from smartico_sync.core.mapping import events
 from smartico_sync.core.pipeline import prepare, without_automation
@@ -44,8 +44,7 @@ if TYPE_CHECKING:
 __all__ = ["preview"]
 
 
-@dataclass(frozen=True, slots=True)
-class Preview:
+class Preview(Struct, frozen=True):
     """Some rows of a view on their way: `page` as read, `batch` as prepared, `sent` as it leaves.
 
     `quiet`: the setting by which the events start no automations; empty where they may.
@@ -75,7 +74,7 @@ def preview(name: str, path: Path, limit: int, explain: bool, as_json: bool) -> 
         told = {
             "body": orjson.Fragment(body),
             "findings": [finding.told() for finding in findings],
-            **({"explained": [asdict(each) for each in explanations(context, made)]} if explain else {}),
+            **({"explained": [to_builtins(each) for each in explanations(context, made)]} if explain else {}),
         }
         echo_lines(indented(orjson.dumps(told).decode()))
         return ExitCode.FINE
@@ -98,7 +97,7 @@ def previewed(context: OperatorContext, view: View, limit: int) -> Preview:
     else:
         with context.source(view) as (source, prepared), source.reading(prepared.relation) as reading:
             page, now_ms = reading.page(None, limit), reading.clock_ms
-    batch = prepare(page, pipeline_options(configuration, view, prepared), lambda _: NOTHING_KNOWN, now_ms)
+    batch = prepare(page, pipeline_options(configuration, view, prepared), lambda _: nothing_known(), now_ms)
     sent = protection_of(configuration).apply(batch.send)
     row = context.known_row(view)
     first_load = row is None or row.level_ms == 0

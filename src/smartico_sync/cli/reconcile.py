@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec import Struct, to_builtins
+from msgspec.structs import replace
 
 from smartico_sync.cli.operator_context import OperatorContext
 from smartico_sync.cli.options import config_option, json_option
@@ -103,8 +104,7 @@ def reconcile(
     return ExitCode.DEAD_LETTERS if left or (missing and not send) else ExitCode.FINE
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """What is known of one view: a `comparison`, or the `reason` why there is none, and what no comparison counts.
 
     `given_up` rows are dead letters, `waiting` ones are tried again, `dropped` ones were let go by hand, and `without_cursor`
@@ -188,7 +188,7 @@ def nulls(view: View, source: Source, prepared: PreparedView) -> int | None:
 
 def told(view: View, found: Found) -> dict[str, Any]:
     """A comparison for a program."""
-    counts = asdict(found)
+    counts = to_builtins(found)
     return {"view": view.name, "compared": counts.pop("comparison"), **counts}
 
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from smartico_sync.config.models import Configuration
     from smartico_sync.observe.endpoint import Endpoint
-    from smartico_sync.observe.view_status import StatusBoard
+    from smartico_sync.observe.status_board import StatusBoard
 
 __all__ = ["run", "serve"]
 

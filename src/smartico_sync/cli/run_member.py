@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack, suppress
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import structlog
+from msgspec import to_builtins
 
 from smartico_sync import __version__
 from smartico_sync.cli.run_reports import tell
@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from smartico_sync.observe.finding import Finding
     from smartico_sync.observe.health import Health
     from smartico_sync.observe.journal import Journal
-    from smartico_sync.observe.view_status import StatusBoard, ViewStatus
+    from smartico_sync.observe.status_board import StatusBoard
+    from smartico_sync.observe.view_status import ViewStatus
     from smartico_sync.state.database import StateSizes
 
 __all__ = ["take_part"]
@@ -177,8 +178,8 @@ class Attendance:
         connections = [{"name": name, "connection": words} for name, words in self.sources().items() if words]
         with suppress(StateError):
             if sizes := self.sizes():
-                document["state"] = asdict(sizes)
-        return {**document, "sources": connections, "cluster": asdict(cluster)}
+                document["state"] = to_builtins(sizes)
+        return {**document, "sources": connections, "cluster": to_builtins(cluster)}
 
 
 class Woken:

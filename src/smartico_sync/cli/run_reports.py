@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import structlog
+from msgspec import Struct, to_builtins
 
 from smartico_sync.observe.endpoint import as_it_is
 from smartico_sync.observe.health import assess
@@ -33,8 +33,7 @@ LIMITS = ("max_in_flight", "requests_per_minute", "batch_events", "batch_bytes",
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class Reports:
+class Reports(Struct, frozen=True):
     """How the daemon does, for everybody alike: page, probes, log, alerts and commands. `dated` says since when a finding stands."""
 
     parts: Parts
@@ -63,7 +62,7 @@ class Reports:
         health, parts = self.dated(health), self.parts
         told = status_document(views, parts.delivery.status(), health, started_ms=self.started_ms, now_ms=now_ms())
         connections = [{"name": name, "connection": words} for name, words in parts.sources.items() if words]
-        return {**told, "sources": connections, "state": asdict(parts.store.sizes())}
+        return {**told, "sources": connections, "state": to_builtins(parts.store.sizes())}
 
 
 def notes_of(reload: Reload | None, alerts: Alerts | None) -> list[Finding]:

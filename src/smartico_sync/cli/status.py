@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
-from dataclasses import asdict
+from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec import to_builtins
 
 from smartico_sync.cli.configured import Configured
+from smartico_sync.cli.loading import loading
 from smartico_sync.cli.options import config_option, json_option
 from smartico_sync.cli.output import echo, print_json, secho
 from smartico_sync.cli.status_text import status_lines
@@ -61,13 +64,14 @@ def current(context: Configured) -> dict[str, Any]:
     except DaemonHangs as error:
         told = known(context)
         views = [{**view, "state": "unknown"} for view in told["views"]]
-        return {**told, "views": views, "ready": "not answering", "findings": [asdict(hangs(error))]}
+        return {**told, "views": views, "ready": "not answering", "findings": [to_builtins(hangs(error))]}
     return known(context) if told is None else told
 
 
 def known(context: Configured) -> dict[str, Any]:
     """What the state knows."""
-    from smartico_sync.cli.stopped import stopped  # noqa: PLC0415 - all that reads a state, when no daemon answers
+    with loading():
+        from smartico_sync.cli.stopped import stopped  # noqa: PLC0415 - all that reads a state, when no daemon answers
 
     return stopped(context)
 
@@ -92,7 +96,7 @@ def running(health: Health) -> dict[str, Any] | None:
     """What the running daemon says; None when none answers."""
     if health.listen == "off":
         return None
-    import httpx  # noqa: PLC0415 - when nobody answers on the socket
+    from http.client import HTTPConnection, HTTPException  # noqa: PLC0415 - when nobody answers on the socket
 
     host, _, port = health.listen.rpartition(":")
     headers = {"Host": "localhost"}
@@ -100,9 +104,10 @@ def running(health: Health) -> dict[str, Any] | None:
         headers["Authorization"] = f"Bearer {health.token.get_secret_value()}"
     host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]", "": "127.0.0.1"}.get(host, host)  # noqa: S104 - compared, not listened on
     try:
-        answer = httpx.get(f"http://{host}:{port}/status.json", headers=headers, timeout=PATIENCE_S, trust_env=False)
-        told = answer.json()
-    except (httpx.HTTPError, ValueError):
+        with closing(HTTPConnection(host.strip("[]"), int(port), timeout=PATIENCE_S)) as connection:
+            connection.request("GET", "/status.json", headers=headers)
+            told = json.loads(connection.getresponse().read())
+    except (HTTPException, OSError, ValueError):
         return None
     return told if isinstance(told, dict) and "views" in told else None
 

@@ -7,11 +7,11 @@ import shutil
 import signal
 import sys
 import time
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import orjson
+from msgspec import Struct, to_builtins
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
@@ -31,8 +31,7 @@ __all__ = ["Change", "changes", "is_terminal", "watch"]
 PAUSE_S = 1.0  # as often as the page looks; a look costs the daemon a millisecond
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """What became of one thing: the daemon, a view or a finding. Empty: it was not there, or is no more."""
 
     subject: str
@@ -112,7 +111,7 @@ def tell(looks: Iterator[dict[str, Any]], form: str) -> None:
         now = facts(status)
         for change in changes(before, now):
             at = datetime.now(UTC).isoformat(timespec="seconds")
-            echo(orjson.dumps({"at": at, **asdict(change)}).decode() if form == "json" else f"{at} {change.told}")
+            echo(orjson.dumps({"at": at, **to_builtins(change)}).decode() if form == "json" else f"{at} {change.told}")
         before = now
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
+
+from msgspec import to_builtins
 
 from smartico_sync.cli.operator_context import OperatorContext
 from smartico_sync.daemon.cluster_view import divided, groups_of, members_of
@@ -30,7 +31,7 @@ def stopped(configured: Configured) -> dict[str, Any]:
     if context.state.there:
         with context.reading() as store:
             rows = {row.view: row for row in store.views()}
-            sizes = asdict(store.sizes())
+            sizes = to_builtins(store.sizes())
             silent: set[str] = set()
             lanes = {name: waiting(context, store, name, silent) for name in rows}
             parked, dead = store.parked_counts(), store.dead_letter_counts()
@@ -54,7 +55,7 @@ def stopped(configured: Configured) -> dict[str, Any]:
             }
         )
     document = {"ready": "not running", "views": views, "findings": [], "state": sizes}
-    return {**document, "cluster": asdict(cluster)} if cluster else document
+    return {**document, "cluster": to_builtins(cluster)} if cluster else document
 
 
 def stands(row: ViewRow | None, running: str) -> str:

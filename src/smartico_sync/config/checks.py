@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+
+from msgspec import Struct, field
 
 from smartico_sync.config.problems import Loc, Problem, one_of
 from smartico_sync.config.source_checks import PORTS, engine_of, source_problems
@@ -33,8 +34,7 @@ LONGEST_HOST = 253  # of a name in DNS
 HOST = r"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*"
 
 
-@dataclass(slots=True)
-class Parts:
+class Parts(Struct):
     """The sections that are valid by themselves; what the models refused is not here, so it is not judged twice.
 
     Names of sources and views are those of the whole file.

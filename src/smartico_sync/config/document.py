@@ -7,11 +7,11 @@ is; only an empty value, `null` and `~` arrive as None.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import yaml
+from msgspec import Struct, field
 
 from smartico_sync.config.problems import Loc, Place, Problem
 
@@ -27,8 +27,7 @@ VARIABLE = re.compile(r"\$(?:\$|\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}|(\{))
 RESERVED = re.compile(r"[:/?#\[\]@\s]|%(?![0-9A-Fa-f]{2})")  # what would break a URL's user or password
 
 
-@dataclass(slots=True)
-class Document:
+class Document(Struct):
     """A parsed file. `raw` holds values as written, before `${ENV}`, which is what messages may show."""
 
     data: Any = None

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from msgspec import Struct
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from smartico_sync.config.checks import Parts, check, key_problem, public_key_problem, webhook
@@ -195,8 +195,7 @@ def absolute(base: Path, name: str) -> str:
     return str((base / name).absolute())
 
 
-@dataclass(frozen=True, slots=True)
-class Files:
+class Files(Struct, frozen=True):
     """Reads secret files beside the configuration."""
 
     base: Path

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import stat
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote
 
+from msgspec import Struct
 from pydantic import SecretStr
 
 if TYPE_CHECKING:
@@ -29,8 +29,7 @@ EXPECTED = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Secret:
+class Secret(Struct, frozen=True):
     """What was read. `value` is None when there is a `problem`; a `warning` is worth telling and stops nothing.
 
     `absent`: the file is not there, or nothing is in it; both are so while it is being mounted or written.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from smartico_sync.catalogue.engines import Engine
@@ -13,8 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["Where"]
 
 
-@dataclass(frozen=True, slots=True)
-class Where:
+class Where(Struct, frozen=True):
     """What a view stands among. `engine`: None when its source is not valid."""
 
     index: int

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from smartico_sync.config.problems import Problem
 
@@ -20,8 +22,7 @@ WHOLE = "*"  # the state's own name for all groups at once
 BRAND = "ext_brand_id"
 
 
-@dataclass(frozen=True, slots=True)
-class TokenGroup:
+class TokenGroup(Struct, frozen=True):
     """A group of views. `brands`: those with a URL or token of their own that they may send to; `main`: whether the token of all is among theirs."""
 
     name: str

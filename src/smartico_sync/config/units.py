@@ -7,9 +7,9 @@ unit is refused, because nobody can tell what `5` means.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from msgspec import Struct
 from pydantic_core import core_schema
 
 if TYPE_CHECKING:
@@ -21,8 +21,7 @@ __all__ = ["Bytes", "Duration", "DurationOrOff", "Milliseconds", "Quantity", "Si
 DIGITS = 15  # thirty thousand years, a petabyte: beyond it is a typing error
 
 
-@dataclass(frozen=True, slots=True)
-class Quantity:
+class Quantity(Struct, frozen=True):
     """A number with a unit, as pydantic metadata: `Annotated[int, Milliseconds(at_least=50)]`.
 
     `at_least` is in the smallest unit; `never` off: the word `off` is allowed too and becomes None.
@@ -93,10 +92,8 @@ class Quantity:
         return {"anyOf": [text, {"enum": [self.never, False, None]}]} if self.never else text
 
 
-class Milliseconds(Quantity):
+class Milliseconds(Quantity, frozen=True):
     """A duration."""
-
-    __slots__ = ()
 
     @property
     def units(self) -> dict[str, int]:
@@ -109,10 +106,8 @@ class Milliseconds(Quantity):
         return "a duration: a whole number and its unit, such as 200ms, 5s, 10m, 1h, 7d" + (self.never and ", or off")
 
 
-class Bytes(Quantity):
+class Bytes(Quantity, frozen=True):
     """A size."""
-
-    __slots__ = ()
 
     @property
     def units(self) -> dict[str, int]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from smartico_sync.core.discreet import Discreet
 from smartico_sync.core.redaction import HEARD, from_api
 
 if TYPE_CHECKING:
@@ -32,13 +32,14 @@ NO_ERROR = frozenset({"", "none", "null", "nil", "no", "no error", "no errors", 
 SAYS_NO = frozenset({"success", "successful", "accepted", "ok"})
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(Discreet, frozen=True):
     """Why one event was refused; `reason` holds no value. `names`: what the error may call a property, in its order."""
+
+    unprinted = frozenset({"names"})
 
     code: int
     reason: str
-    names: tuple[str, ...] = field(default=(), repr=False)
+    names: tuple[str, ...] = ()
 
 
 DELIVERED_BEFORE = Refused(DUPLICATE, "duplicate")  # after a rewind there are millions: no word of the API is looked at

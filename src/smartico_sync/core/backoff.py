@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 __all__ = ["Backoff"]
 
 
-@dataclass(frozen=True, slots=True)
-class Backoff:
+class Backoff(Struct, frozen=True):
     """How long to wait after a failed try: `steps_s` are seconds, at least one, the last repeats.
 
     `jitter` is the share of a pause by which it may grow at random, so that many do not come back together.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 if TYPE_CHECKING:
     from smartico_sync.core.definition import Definition
@@ -16,8 +18,7 @@ SHOWN = 5  # columns that a sentence names
 BETWEEN = ": "
 
 
-@dataclass(frozen=True, slots=True)
-class ColumnChanges:
+class ColumnChanges(Struct, frozen=True):
     """Columns that are sent and are `new`, or `gone` and are sent no more, or have another type; as a sentence's parts."""
 
     new: tuple[str, ...] = ()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct
 
 from smartico_sync.catalogue.properties import PROPERTIES, is_managed
 from smartico_sync.core.conversion import natural
@@ -28,8 +29,7 @@ Standing = Literal[
 Need = Literal["no", "required", "required of a player"]
 
 
-@dataclass(frozen=True, slots=True)
-class PropertyUse:
+class PropertyUse(Struct, frozen=True):
     """A property that a column fills, in rows of these `roles`, and that is needed in those of `needed_in`; in every row where none is named.
 
     `after`: columns that go before it wherever they are not NULL.
@@ -44,8 +44,7 @@ class PropertyUse:
     after: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ColumnUse:
+class ColumnUse(Struct, frozen=True):
     """One column: `declared` is the engine's word for its type, `used_as` what it is beside its properties."""
 
     column: str
@@ -55,8 +54,7 @@ class ColumnUse:
     used_as: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Computed:
+class Computed(Struct, frozen=True):
     """A property that no column fills by itself, and what does."""
 
     name: str

@@ -6,10 +6,10 @@ the source has not, the second one is taken: it knows the many ways in which peo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
+from msgspec import Struct
 
 from smartico_sync.core import arrays, moments
 
@@ -33,8 +33,7 @@ WHOLE_BELOW = 2.0**127  # floats that are whole numbers of 128 bits
 Form = Literal["value", "json"]
 
 
-@dataclass(frozen=True, slots=True)
-class Hints:
+class Hints(Struct, frozen=True):
     """What is known of a column beside its type. `timezone` is that of wall clocks in text.
 
     `day`: the property is a calendar date. `identifier`: it names something, so 7.00 is 7. `needed`: no event
@@ -54,8 +53,7 @@ class Hints:
 PLAIN = Hints()
 
 
-@dataclass(frozen=True, slots=True)
-class Conversion:
+class Conversion(Struct, frozen=True):
     """How a value is made: `expr` yields it, null where it cannot be made at first sight; `again` on a second look.
 
     `given` tells where the source has a value at all: empty text and zero dates are none, where the property is no text or

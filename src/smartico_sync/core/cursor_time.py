@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import polars as pl
+from msgspec import Struct
 
 from smartico_sync.core.zones import time_zone
 
@@ -24,8 +24,7 @@ PER_MS: dict[CursorIs, float] = {"epoch_s": 0.001, "epoch_ms": 1.0, "epoch_us": 
 PAST_MS, AHEAD_MS = 3_650 * DAY_MS, 30 * DAY_MS
 
 
-@dataclass(frozen=True, slots=True)
-class Grain:
+class Grain(Struct, frozen=True):
     """What times are rounded down to: `ms`, counted from `origin_ms`; as coarse as all that were seen allow."""
 
     ms: int = DAY_MS

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,8 +23,7 @@ PLACE = "place it anew, under the new cursor: smartico-sync watermark rewind {vi
 LOOK = "where it is meant, place it anew in what it reads now: smartico-sync watermark rewind {view} --to …"
 
 
-@dataclass(frozen=True, slots=True)
-class Definition:
+class Definition(Struct, frozen=True):
     """A view's definition as the state keeps it.
 
     `place`: a hash of engine, host and database of its source. `relation` is empty for a query, `query` (a hash of it) for a
@@ -63,8 +64,7 @@ class Definition:
             raise ValueError(str(error)) from None
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """What differs between a view as it was tracked and as it is now.
 
     `option` is what an operator would set, `consequence` what follows, `way_out` the next step where it is meant, with

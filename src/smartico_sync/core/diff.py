@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
+from msgspec import Struct, field
 
 from smartico_sync.core import few_profiles
 from smartico_sync.core.events import EID, ENVELOPE, PLAYER, POSITION, SEED, Events
+from smartico_sync.core.few_diff import ToldApart, clearable_of, few_states
 from smartico_sync.core.few_texts import FEW, are_few
 from smartico_sync.core.folding import ALL
 from smartico_sync.core.identity import content_prints, eids, extended
@@ -26,7 +27,7 @@ from smartico_sync.core.part_prints import (
     there,
     together,
 )
-from smartico_sync.core.picked import picked
+from smartico_sync.core.picked import picked, replaced, table
 from smartico_sync.core.told_sets import EMPTY, MARK, differences, marked, told_otherwise
 from smartico_sync.core.validation import IMMUTABLE
 
@@ -34,15 +35,19 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
-__all__ = ["NOTHING_KNOWN", "UNSURE", "Diffed", "diff", "keyed"]
+__all__ = ["UNSURE", "Diffed", "diff", "keyed", "nothing_known"]
 
-NOTHING_KNOWN = pl.DataFrame(schema={"id": pl.UInt64, "whole": pl.Binary, "parts": pl.Binary})
-OPERATORS = "!+-^"
+
+@cache
+def nothing_known() -> pl.DataFrame:
+    """The fingerprints of nobody."""
+    return pl.DataFrame(schema={"id": pl.UInt64, "whole": pl.Binary, "parts": pl.Binary})
+
+
 MANY = 3  # properties told apart, from which on it pays to look which rows are as they were
 
 
-@dataclass(frozen=True, slots=True)
-class Diffed:
+class Diffed(Struct, frozen=True):
     """What to send, and what to remember once that is acknowledged.
 
     `events` in order; `unchanged` rows that need not be sent; `states` [id UInt64, eid String, whole Binary(8), parts
@@ -91,12 +96,14 @@ def diff(
     A profile's eid is made here, of its SEED (which leaves the frame) and its keyed fingerprint: two contents at one cursor
     value are two events, and nobody can try out an encrypted phone number against an eid.
     """
+    if payload == "full" and not absent and (few := diff_few(events, known, secret, clears)) is not None:
+        return few
     frame = events.frame
     names = sorted(name for name in frame.columns if name not in ENVELOPE)
     whole, sets = keyed(frame, names, secret), marked(names)
     names = [name for name in names if name not in sets]
     apart = names if payload == "changed" else [name for name in names if name in IMMUTABLE]
-    clearable = [name for name in names if clears & {name, ALL} and name not in IMMUTABLE and name[0] not in OPERATORS]
+    clearable = clearable_of(names, clears)
     told_apart = "\n".join([*apart, *(f"!{name}" for name in clearable)])
     layout = layout_of(told_apart, secret)
     held_before = decoded(known)
@@ -105,15 +112,13 @@ def diff(
     if absent:
         parts, digits = carried(frame, held_before, layout, (parts, digits), absent)
     parts |= {"!": joined(digits)} if clearable else {}
-    state = pl.DataFrame(
-        {
-            "id": frame.get_column(PLAYER),
-            "eid": eids(extended(frame.get_column(SEED), whole)),
-            "whole": whole,
-            "parts": together(layout, parts)
-            if parts
-            else pl.Series([None], dtype=pl.String).new_from_index(0, len(whole)),
-        }
+    state = table(
+        [
+            frame.get_column(PLAYER).alias("id"),
+            eids(extended(frame.get_column(SEED), whole)).alias("eid"),
+            whole.alias("whole"),
+            (together(layout, parts) if parts else whole.clear(len(whole))).alias("parts"),
+        ]
     )
     before = with_known(state, held_before)
     last = picked(before, ("known_whole", "known_parts"))
@@ -123,9 +128,8 @@ def diff(
             pl.coalesce(pl.col(name).shift(1).over("id"), pl.col(f"known_{name}")).alias(f"known_{name}")
             for name in ("whole", "parts")
         )
-    changed = differing(whole, last.get_column("known_whole"))
+    worth = changed = differing(whole, last.get_column("known_whole"))
     sent = renamed(frame, state.get_column("eid"), (SEED, *sets))
-    worth = changed
     cleared = gone(last.get_column("known_parts"), layout, len(apart), frame, clearable, absent or {})
     for name in sets:
         possible = (
@@ -148,7 +152,7 @@ def diff(
     sent = sent.with_columns(cleared) if cleared else sent
     if payload == "changed":
         names += [column.name for column in cleared]
-        worth = changed & sent.select(pl.any_horizontal(pl.col(names).is_not_null())).to_series()
+        worth = worth & sent.select(pl.any_horizontal(pl.col(names).is_not_null())).to_series()
     nothing = cache(lambda: keyed(frame, [], secret))
     moved = {
         name: different(last.get_column("known_parts"), layout, apart.index(name), parts[name], nothing)
@@ -172,23 +176,38 @@ def diff(
     )
 
 
+def diff_few(events: Events, known: pl.DataFrame, secret: bytes, clears: AbstractSet[str]) -> Diffed | None:
+    """The same of a handful of profiles that are sent in full, where nothing about them is unusual; else None."""
+    names = sorted(name for name in events.frame.columns if name not in ENVELOPE)
+    if marked(names) or marked(known.columns):
+        return None
+    told = ToldApart(names, [name for name in names if name in IMMUTABLE], clearable_of(names, clears))
+    states = few_states(events.frame, known, told, secret)
+    if states is None:
+        return None
+    sent = renamed(events.frame, states.get_column("eid"), (SEED,))
+    changed = states.get_column("changed").to_list()
+    if not all(changed):
+        sent = sent.filter(changed)
+    return Diffed(Events(sent, events.raw), changed.count(False), states)
+
+
 def as_bytes(state: pl.DataFrame) -> pl.DataFrame:
     """The states with their fingerprints as the state keeps them."""
     if not are_few(state):
         return state.with_columns(pl.col("whole", "parts").str.decode("hex"))
-    made = {name: few_profiles.digits(state.get_column(name)) for name in ("whole", "parts")}
-    return pl.DataFrame([made.get(column.name, column) for column in state.get_columns()])
+    return replaced(state, (few_profiles.digits(state.get_column(name)) for name in ("whole", "parts")))
 
 
 def renamed(frame: pl.DataFrame, eids: pl.Series, without: Sequence[str]) -> pl.DataFrame:
     """The events with the ids they go out under, without some columns."""
-    columns = {column.name: column for column in frame.get_columns() if column.name not in without}
-    return pl.DataFrame(columns | {EID: eids})
+    kept = replaced(frame, [eids.alias(EID)])
+    return picked(kept, (name for name in kept.columns if name not in without))
 
 
 def with_known(state: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
     """The states with what is known of each player beside them, null where nothing is."""
-    if not are_few(state) or known.height > FEW or known.width > len(NOTHING_KNOWN.columns):
+    if not are_few(state) or known.height > FEW or known.width > len(nothing_known().columns):
         return state.join(known, on="id", how="left", maintain_order="left")
     return state.hstack(few_profiles.beside(state.get_column("id"), known))
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     import polars as pl
@@ -23,8 +24,7 @@ POSITION = "@row"  # UInt32: index of the row in the page it came from
 ENVELOPE = (EID, SEED, DATE, BRAND, USER, TYPE, KEY, PLAYER, POSITION)
 
 
-@dataclass(frozen=True, slots=True)
-class Events:
+class Events(Struct, frozen=True):
     """A frame of events, in page order, one row each.
 
     `frame` holds the envelope columns above and one column per payload property, named as on the wire. Payload dtypes:

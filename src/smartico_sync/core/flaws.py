@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING
 
 import polars as pl
+from msgspec import Struct, field
 
 from smartico_sync.catalogue.properties import PROPERTIES
 from smartico_sync.core.conversion import Hints, conversion
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Flaws", "moments_in", "unreadable"]
 
-NO_REJECTS = pl.DataFrame(schema={POSITION: pl.UInt32, KEY: pl.String, "reason": pl.String, PLAYER: pl.UInt64})
 UNREADABLE = "@unreadable"
 NOBODYS = ""  # what is unreadable in no column that is known by name
 
@@ -72,8 +72,7 @@ def reasons(text: str, relation: Relation) -> Iterator[tuple[str, str]]:
         yield name, text[at : after - 2]
 
 
-@dataclass
-class Flaws:
+class Flaws(Struct):
     """The rows of one page on their way to being events. Each step adds what it finds; `sorted_out` ends it."""
 
     mapping: ViewMapping
@@ -272,7 +271,7 @@ class Flaws:
         """The rows without a flaw, `@row`, `@key`, `reason` and `@player` of the others, and how many values were left out."""
         rows = self.rows
         if not self.found:
-            return rows, NO_REJECTS, {name: int(mask.sum()) for name, mask in self.left_out.items()}
+            return rows, no_rejects(), {name: int(mask.sum()) for name, mask in self.left_out.items()}
         said = pl.select(
             pl.coalesce(pl.when(mask).then(pl.lit(reason)) for mask, reason in self.found).alias("reason")
         ).to_series()
@@ -281,3 +280,9 @@ class Flaws:
         rejects = bad.select(POSITION, KEY).with_columns(said.filter(~fine), whose(bad, self.mapping.options.secret))
         counts = {name: int((mask & fine).sum()) for name, mask in self.left_out.items()}
         return rows.filter(fine), rejects, {name: count for name, count in counts.items() if count}
+
+
+@cache
+def no_rejects() -> pl.DataFrame:
+    """No rows that cannot be events."""
+    return pl.DataFrame(schema={POSITION: pl.UInt32, KEY: pl.String, "reason": pl.String, PLAYER: pl.UInt64})

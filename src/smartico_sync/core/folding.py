@@ -49,7 +49,7 @@ def written(values: pl.Expr, fold: Fold) -> pl.Expr:
     return capitals.str.replace(r"[-_].*$", "") if fold == "language" else capitals
 
 
-Texts = TypeVar("Texts", pl.Series, pl.Expr)
+Texts = TypeVar("Texts", "pl.Series", "pl.Expr")
 
 
 def fits(values: Texts, known: Property) -> Texts:

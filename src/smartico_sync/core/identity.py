@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import polars as pl
 import polars_hash as plh
+from msgspec import Struct
 
 from smartico_sync.core.few_texts import are_few, hmac_sha256, sha256, xxh64
 
@@ -27,9 +27,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FORMATS",
+    "SEPARATOR",
     "Part",
     "Same",
     "content_prints",
+    "content_texts",
     "contents",
     "eids",
     "extended",
@@ -40,6 +42,7 @@ __all__ = [
     "row_ids",
     "seeds",
     "signed",
+    "uuid_text",
 ]
 
 FORMATS = 2  # of event ids, ledger keys and fingerprints; golden values in tests/golden/formats freeze them
@@ -51,14 +54,13 @@ NAMED = 8192  # names that are asked for again by every rescan; 200 bytes each
 CODE = 3  # characters that stand for a property's name: of 40 names, two share them once in 330 views
 
 
-@dataclass(frozen=True, slots=True)
-class Same:
+class Same(Struct, frozen=True):
     """A part of seeds that is the same in every row."""
 
     text: str
 
 
-Part = str | Same | pl.Expr  # a column by its name, a text, or what a row says
+Part: TypeAlias = "str | Same | pl.Expr"  # a column by its name, a text, or what a row says
 
 
 def seeds(frame: pl.DataFrame, parts: Iterable[Part]) -> pl.Series:
@@ -90,13 +92,14 @@ def text_list(frame: pl.DataFrame, part: Part) -> list[str | None] | None:
     if isinstance(part, Same):
         return [part.text] * frame.height
     if isinstance(part, str):
-        column = frame.get_column(part)
-        if column.dtype == pl.String:
-            return column.to_list()
-        if column.dtype.is_integer():
-            return [None if value is None else str(value) for value in column.to_list()]
-        if column.dtype == pl.Boolean:
-            return [None if value is None else str(value).lower() for value in column.to_list()]
+        values: list[Any] = frame.get_column(part).to_list()
+        kinds = {type(value) for value in values if value is not None}
+        if kinds <= {str}:
+            return values
+        if kinds == {int}:
+            return [None if value is None else str(value) for value in values]
+        if kinds == {bool}:
+            return [None if value is None else str(value).lower() for value in values]
     return None
 
 
@@ -230,8 +233,13 @@ def row_ids(frame: pl.DataFrame, parts: Iterable[Part]) -> pl.Series:
 
 def uuids_few(seeds: Iterable[str]) -> pl.Series:
     """The same for a handful."""
-    hexes = [sha256(seed) for seed in seeds]
-    return pl.Series("seed", [f"{each[:8]}-{each[8:12]}-8{each[12:15]}-8{each[15:18]}-{each[18:30]}" for each in hexes])
+    return pl.Series("seed", [uuid_text(seed) for seed in seeds], dtype=pl.String)
+
+
+def uuid_text(seed: str) -> str:
+    """The same of one."""
+    digits = sha256(seed)
+    return f"{digits[:8]}-{digits[8:12]}-8{digits[12:15]}-8{digits[15:18]}-{digits[18:30]}"
 
 
 def digest(seed: pl.Expr) -> pl.Expr:

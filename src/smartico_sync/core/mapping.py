@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import polars as pl
+from msgspec import Struct, field
 
 from smartico_sync.catalogue.properties import PROPERTIES
 from smartico_sync.core.events import BRAND, DATE, EID, KEY, PLAYER, POSITION, SEED, TYPE, USER, Events
+from smartico_sync.core.few_rows import Step, made
 from smartico_sync.core.flaws import Flaws, moments_in, unreadable
 from smartico_sync.core.identity import Same, contents, fingerprints, row_hashes, row_ids, seeds
 from smartico_sync.core.picked import renamed
-from smartico_sync.core.row_values import converted, envelope
+from smartico_sync.core.row_values import converted, envelope, few_converted
 from smartico_sync.core.selection import chosen
 from smartico_sync.core.told_sets import MARK
 from smartico_sync.core.view_mapping import Steps
@@ -31,8 +32,7 @@ SHAPES = 16  # pages of one view differ in how a value had to be carried, hardly
 PREFIXES = {"replace": "", "add": "+", "sync": MARK}
 
 
-@dataclass(frozen=True, slots=True)
-class Mapped:
+class Mapped(Struct, frozen=True):
     """`events`, and `rejects` with `@row` (UInt32), `@key` (String), `reason` (String, no value of the row) and `@player` (UInt64).
 
     `@player` is 0 where the row names none. `skipped` rows are left out as the configuration says; `invalid` counts values that were left out, by property.
@@ -76,7 +76,7 @@ def events(mapping: ViewMapping, page: pl.DataFrame) -> Mapped:
     if skipped:
         unread = unreadable(mapping.relation, frame)
     steps = steps_for(mapping, frame)
-    rows = frame.with_columns(steps.envelope).with_columns(steps.payload)
+    rows = made(made(frame, steps.envelope), steps.payload)
     flaws = Flaws(mapping, rows, unread)
     flaws.moments(steps.moments)
     flaws.envelope()
@@ -89,8 +89,8 @@ def events(mapping: ViewMapping, page: pl.DataFrame) -> Mapped:
         ids = [pl.Series(EID, [""]).new_from_index(0, good.height), seeds(good, parts).alias(SEED)]
     else:
         ids = [row_ids(good, parts).alias(EID)]
-    made = Events(kept.hstack([player.alias(PLAYER), *ids]), steps.raw)
-    return Mapped(made, rejects, skipped, invalid)
+    found = Events(kept.hstack([player.alias(PLAYER), *ids]), steps.raw)
+    return Mapped(found, rejects, skipped, invalid)
 
 
 def steps_for(mapping: ViewMapping, page: pl.DataFrame) -> Steps:
@@ -109,12 +109,15 @@ def steps_of(mapping: ViewMapping, page: pl.DataFrame) -> Steps:
     conversions = [(known, converted(known, page)) for known in mapping.properties]
     columns = {wire_name(mapping, known): f"@@{known.name}" for known, _ in conversions}
     return Steps(
-        tuple(envelope(mapping, page.schema)),
-        tuple(made.expr.alias(f"@@{known.name}") for known, made in conversions),
+        envelope(mapping, page.schema),
+        tuple(
+            Step(f"@@{known.name}", value.expr.alias(f"@@{known.name}"), few_converted(known, page.schema))
+            for known, value in conversions
+        ),
         tuple(conversions),
         {role: moments_in(mapping, page, columns) for role, columns in mapping.dates.items()},
         {name: name for name in (DATE, BRAND, USER, TYPE, KEY, POSITION)} | columns,
-        frozenset(wire_name(mapping, known) for known, made in conversions if made.form == "json"),
+        frozenset(wire_name(mapping, known) for known, value in conversions if value.form == "json"),
     )
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from smartico_sync.catalogue.columns import CURSOR
 from smartico_sync.catalogue.properties import NAME_PATTERN, PROPERTIES, property_type
@@ -41,8 +42,7 @@ def misfits(
     return tuple(Looked(kind, relation, options, called, sources, dates).found())
 
 
-@dataclass(frozen=True, slots=True)
-class Looked:
+class Looked(Struct, frozen=True):
     """A plan that is looked at."""
 
     kind: Kind

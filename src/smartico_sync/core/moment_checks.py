@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct
 
 from smartico_sync.catalogue.events import EARLIEST_MS
 from smartico_sync.core.cursor_time import DAY_MS, Grain, cursor_ms
@@ -31,8 +32,7 @@ What = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Oddity:
+class Oddity(Struct, frozen=True):
     """So many rows in which a property, or `event_date`, is implausible. `by_ms`: the median distance of two moments."""
 
     property: str

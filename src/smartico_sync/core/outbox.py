@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import json
 import struct
-from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
+from msgspec import Struct
 
 from smartico_sync.core.events import PLAYER, POSITION, Events
 from smartico_sync.core.few_texts import are_few
@@ -27,8 +27,7 @@ __all__ = ["OutboxPage", "packed", "unpacked", "without"]
 LENGTHS = struct.Struct("<II")  # of the names and of the events; the profiles are the rest
 
 
-@dataclass(frozen=True, slots=True)
-class OutboxPage:
+class OutboxPage(Struct, frozen=True):
     """Events that were, or were about to be, on their way, and what to remember of each once it is accepted.
 
     `id` is the store's, in the order of sending. `profiles` as in PreparedBatch, without ids of events.

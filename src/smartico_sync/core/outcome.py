@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import polars as pl
+from msgspec import Struct
+from msgspec.structs import replace
 
 from smartico_sync.core.backoff import Backoff
 from smartico_sync.core.cursor_time import DAY_MS
@@ -52,8 +53,7 @@ PARK_BACKOFF = Backoff((2.0, 4.0, 8.0, 16.0, 32.0, 60.0))
 REQUESTED_MS = DAY_MS  # a row that is sent on request: its player is known by the next day, or is no player
 
 
-@dataclass(frozen=True, slots=True)
-class Retried:
+class Retried(Struct, frozen=True):
     """The parked rows of a retry: `found[n]` became row n of the batch, those that are `gone` the source holds no more.
 
     `hidden` ones it does not show now: a replica that is further back may have answered, and they are asked for again.
@@ -70,8 +70,7 @@ class Retried:
 NOT_RETRIED = Retried()
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """Which rows of a batch were not delivered, and which parked rows are settled: `resolved`, by id.
 
     `superseded`: how many of the latter are profiles that go with a newer state of theirs.

@@ -12,6 +12,7 @@ from smartico_sync.core.events import PLAYER
 from smartico_sync.core.few_texts import are_few
 from smartico_sync.core.identity import fingerprints
 from smartico_sync.core.partial import kept
+from smartico_sync.core.picked import table
 from smartico_sync.core.told_sets import marked
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def decoded(known: pl.DataFrame) -> pl.DataFrame:
     if are_few(known):
         sets = (known.get_column(name) for name in marked(known.columns))
         told = (few_profiles.hexadecimal(known.get_column(name)).alias(f"known_{name}") for name in ("whole", "parts"))
-        return pl.DataFrame([known.get_column("id"), *sets, *told])
+        return table([known.get_column("id"), *sets, *told])
     return known.select(
         pl.col("id", *marked(known.columns)),
         pl.col("whole").bin.encode("hex").alias("known_whole"),

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from smartico_sync.catalogue.events import EVENTS, FUTURE_MS
 from smartico_sync.core.cursor_time import cursor_ms
-from smartico_sync.core.diff import NOTHING_KNOWN, diff, keyed
+from smartico_sync.core.diff import diff, keyed, nothing_known
+from smartico_sync.core.discreet import Discreet
 from smartico_sync.core.events import BRAND, DATE, EID, ENVELOPE, KEY, PLAYER, POSITION, TYPE, USER, Events
 from smartico_sync.core.few_texts import FEW
 from smartico_sync.core.folding import folded
@@ -18,7 +21,7 @@ from smartico_sync.core.identity import row_hashes, row_ids, signed
 from smartico_sync.core.ledger_keys import ledger_keys
 from smartico_sync.core.mapping import events, told_by_difference
 from smartico_sync.core.partial import absences
-from smartico_sync.core.picked import picked
+from smartico_sync.core.picked import picked, table
 from smartico_sync.core.position import Position
 from smartico_sync.core.profile_age import cursors, older
 from smartico_sync.core.records import Anchor, Holds
@@ -52,13 +55,17 @@ __all__ = [
 
 SKIP_CJM = "skip_cjm"
 QUIET = (POSITION, KEY, EID, TYPE, PLAYER)
-NOTHING_QUIET = pl.DataFrame(
-    schema={POSITION: pl.UInt32, KEY: pl.String, EID: pl.String, TYPE: pl.String, PLAYER: pl.UInt64}
-)
 
 
-@dataclass(frozen=True, slots=True)
-class PipelineOptions:
+@cache
+def nothing_quiet() -> pl.DataFrame:
+    """No profiles that say nothing new."""
+    return pl.DataFrame(
+        schema={POSITION: pl.UInt32, KEY: pl.String, EID: pl.String, TYPE: pl.String, PLAYER: pl.UInt64}
+    )
+
+
+class PipelineOptions(Discreet, frozen=True, kw_only=True):
     """How a view's rows become events: its mapping and policies, and the secret of the fingerprints.
 
     `on_refused_property`: what becomes of an event of which the API refuses a property by its name. `park_ms`: how long an
@@ -66,18 +73,19 @@ class PipelineOptions:
     be dated; `future_ms`: the same of what it says of itself.
     """
 
+    unprinted = frozenset({"secret"})
+
     mapping: ViewMapping
-    secret: bytes = field(repr=False)
+    secret: bytes
     payload: Literal["full", "changed"] = "full"
     on_invalid: InvalidPolicy = "report"
     future_ms: int = FUTURE_MS
-    on_refused_property: Literal["dead_letter", "omit"] = field(default="dead_letter", kw_only=True)
-    park_ms: int = field(kw_only=True)
-    ahead_ms: int = field(default=0, kw_only=True)
+    on_refused_property: Literal["dead_letter", "omit"] = "dead_letter"
+    park_ms: int
+    ahead_ms: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class PreparedBatch:
+class PreparedBatch(Struct, frozen=True):
     """Rows that were read, and what became of them so far.
 
     `places` [@cursor String, @key.N String, for a keyless view @content String] and `ledger` [key UInt64, cursor_ms Int64] have one row for each that was read,
@@ -96,7 +104,7 @@ class PreparedBatch:
     send: Events
     rejects: pl.DataFrame
     behind: pl.DataFrame
-    quiet: pl.DataFrame = field(default_factory=lambda: NOTHING_QUIET)
+    quiet: pl.DataFrame = field(default_factory=nothing_quiet)
     stale: int = 0
     repeated: int = 0
     profiles: pl.DataFrame | None = None
@@ -139,9 +147,7 @@ def prepare(
     holds = holds or Holds()
     mapping = options.mapping
     mapped = events(mapping, rows)
-    places = pl.DataFrame(
-        [column for column in rows.get_columns() if column.name == "@cursor" or column.name[:5] == "@key."]
-    )
+    places = picked(rows, (name for name in rows.columns if name == "@cursor" or name[:5] == "@key."))
     ledger = ledger_of(rows, mapping)
     if not mapping.relation.key:
         places = places.with_columns(contents_of(ledger))
@@ -163,7 +169,7 @@ def prepare(
         )
     ids = send.frame.get_column(PLAYER)
     ids = ids if ids.len() == 1 else ids.unique()
-    delivered = known(ids) if ids.len() else NOTHING_KNOWN
+    delivered = known(ids) if ids.len() else nothing_known()
     cursor_at = cursors(rows, mapping.relation, now_ms + options.ahead_ms)
     there, stale = send, 0
     if "cursor_at" in delivered.columns:
@@ -224,7 +230,7 @@ def chosen(column: pl.Series, places: pl.Series) -> pl.Series:
 def unsent(there: pl.DataFrame, sent: pl.DataFrame, rejects: pl.DataFrame) -> pl.DataFrame:
     """The profiles that are neither sent nor rejected."""
     if sent.height == there.height:
-        return NOTHING_QUIET
+        return nothing_quiet()
     gone = pl.concat([sent.get_column(POSITION), rejects.get_column(POSITION)])
     return there.select(QUIET).filter(~pl.col(POSITION).is_in(gone.implode()))
 
@@ -298,7 +304,7 @@ def optional_properties(mapping: ViewMapping, sent: Events) -> frozenset[str]:
 def ledger_of(rows: pl.DataFrame, mapping: ViewMapping) -> pl.DataFrame:
     """What the ledger keeps of rows: [key UInt64, cursor_ms Int64]; the cursor of a row without one is null."""
     moments = cursor_ms(rows.get_column(mapping.relation.cursor), mapping.relation.cursor_is)
-    ledger = pl.DataFrame({"key": ledger_keys(mapping, rows), "cursor_ms": moments})
+    ledger = table([ledger_keys(mapping, rows).alias("key"), moments.alias("cursor_ms")])
     cursors = rows.get_column("@cursor")
     return (
         ledger

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 __all__ = ["Position"]
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(Struct, frozen=True):
     """A point in a view's order `(cursor, *key)`, as text at the engine's full precision.
 
     `cursor` and `key` are values seen in a delivered row, never computed and never rounded; only the database compares

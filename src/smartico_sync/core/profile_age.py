@@ -15,9 +15,8 @@ from smartico_sync.core.moments import epoch_us_text
 if TYPE_CHECKING:
     from smartico_sync.core.relation import Relation
 
-__all__ = ["SCHEMA", "cursors", "older"]
+__all__ = ["cursors", "older"]
 
-SCHEMA = {"id": pl.UInt64, "cursor_at": pl.Int64}
 NUMBERS = frozenset({"integer", "decimal"})
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
+from msgspec import Struct, field
 
 from smartico_sync.catalogue.properties import PROPERTIES
 from smartico_sync.core.column_uses import column_uses
@@ -32,8 +32,7 @@ NOWHERE: dict[Standing, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Struct, frozen=True):
     """A field or property of an event: where it comes from, in a word and in words."""
 
     name: str
@@ -41,16 +40,14 @@ class Part:
     how: str
 
 
-@dataclass(frozen=True, slots=True)
-class LeftOut:
+class LeftOut(Struct, frozen=True):
     """A column whose value is not in the event, and why."""
 
     column: str
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
+class Explanation(Struct, frozen=True):
     """One event, in the order of those that are sent. `row`: the index of its row in the page."""
 
     row: int
@@ -59,8 +56,7 @@ class Explanation:
     left_out: tuple[LeftOut, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """What the configuration does to events at the end.
 
     `constants`: properties that it adds to every event, and which setting says so; `protected`: how it protects properties; `dropped`:
@@ -165,8 +161,7 @@ def part_of(mapping: ViewMapping, name: str, column: str | None, after: str) -> 
     return Part(name, "column", ", ".join(filter(None, [f"column {column}", *more])))
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """What became of a row: its role, its event as it was mapped, the values that are sent, and the column of each property."""
 
     role: str | None

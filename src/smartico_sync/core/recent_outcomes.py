@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from smartico_sync.core.reason_codes import UNKNOWN_USER, WAITS_BEHIND
 
@@ -15,8 +16,7 @@ __all__ = ["RECENT_ROWS", "PageOutcome", "RecentOutcomes", "outcome_of"]
 RECENT_ROWS = 1_000  # rows that are remembered: ten times what `max_refused.count` asks for, and minutes of a live view
 
 
-@dataclass(frozen=True, slots=True)
-class PageOutcome:
+class PageOutcome(Struct, frozen=True):
     """Rows of one page: all, those that were given up, and those whose player nobody knows or that wait behind others of their player."""
 
     rows: int
@@ -24,8 +24,7 @@ class PageOutcome:
     unknown: int
 
 
-@dataclass(frozen=True, slots=True)
-class RecentOutcomes:
+class RecentOutcomes(Struct, frozen=True):
     """The last pages, as many as hold RECENT_ROWS rows; the newest as a whole."""
 
     pages: tuple[PageOutcome, ...] = ()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct, field
+
+from smartico_sync.core.discreet import Discreet
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,8 +43,7 @@ Profiles = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Anchor:
+class Anchor(Struct, frozen=True):
     """A row that was delivered lately. `print`: keyed hash (a signed integer) of what never changes in it.
 
     `cursor_ms` as in the ledger; `player` (hash, unsigned) whose it is, 0 where that was not kept.
@@ -53,8 +55,7 @@ class Anchor:
     player: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class UndeliveredRow:
+class UndeliveredRow(Struct, frozen=True):
     """What can be known of a row that is not delivered, and no value of it but its key and cursor.
 
     `key` as operators know it; `position` to read the source row again, None where it is not known. `eid` and `event_type`
@@ -73,8 +74,7 @@ class UndeliveredRow:
     content: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
+class DeadLetter(Struct, frozen=True):
     """A row that was given up at `at_ms` and is not sent unless an operator has it tried again.
 
     `code` is one of core/reason_codes.py or the API's, `reason` the same in words without a value of the row. `id` is the
@@ -88,8 +88,7 @@ class DeadLetter:
     id: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class ParkedRow:
+class ParkedRow(Struct, frozen=True):
     """A row that waits since `at_ms`, most often for its player to become known, and is tried again.
 
     It is due from `next_try_ms` on; once `deadline_ms` is past, a try that fails makes it a dead letter. `tries` counts the
@@ -107,8 +106,7 @@ class ParkedRow:
     id: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class ViewRow:
+class ViewRow(Struct, frozen=True):
     """What is known of one view.
 
     `head`: the position of the last delivered row in order (pages go on from here). `watermark`: at and below it nothing
@@ -150,8 +148,7 @@ class ViewRow:
         return self.head is None and not any(self.counts.values())
 
 
-@dataclass(frozen=True, slots=True)
-class Backfill:
+class Backfill(Struct, frozen=True):
     """History of a view that is sent beside what is live: `low <= cursor <= high`, at most `rate` events a second.
 
     `position`: the last row that is done, None before the first. `total` rows were there when it was asked for (0: they could
@@ -173,8 +170,7 @@ class Backfill:
     updated_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """A page of a backfill is done: so many rows, up to a position."""
 
     id: int
@@ -185,13 +181,12 @@ class Step:
 PLACED = "@placed"
 
 
-@dataclass(frozen=True, slots=True)
-class LaneStep:
+class LaneStep(Struct, frozen=True):
     """How far messages of one lane (`topic/partition`) are dealt with: all before `next`.
 
     `expected`: what `next` was before, None where nothing was known; a step from elsewhere changes nothing. `epoch` names the
-    topic: one that was recreated under its name has another; empty where the broker does not tell, PLACED where an operator has
-    put the lane, whatever the topic.
+    topic, or the message before `next`: one that was recreated under its name has another; empty where nobody knows, PLACED where
+    an operator has put the lane, whatever the topic.
     """
 
     lane: str
@@ -200,8 +195,7 @@ class LaneStep:
     epoch: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Commit:
+class Commit(Discreet, frozen=True):
     """All that one acknowledged page changes; written in one transaction or not at all.
 
     `profiles`: frame [id UInt64, whole Binary(8), parts Binary|null, cursor_at Int64|null], upserted, and in columns by
@@ -214,6 +208,8 @@ class Commit:
     are dealt with; `held`: further lanes that have to be this member's, where members share them. `bodies`: messages of undelivered rows that the broker does not show again, by place (`packed`). `outbox`:
     ids of the pages that are settled with it.
     """
+
+    unprinted = frozenset({"bodies"})
 
     view: str
     at_ms: int
@@ -230,13 +226,12 @@ class Commit:
     step: Step | None = None
     lanes: tuple[LaneStep, ...] = ()
     held: frozenset[str] = frozenset()
-    bodies: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    bodies: Mapping[str, bytes] = field(default_factory=dict)
     outbox: tuple[int, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Holds:
+class Holds(Struct, frozen=True, eq=False):
     """Players whose order a send must keep. `own`: something of them in this send was not accepted, or waits already.
 
     `earlier`: the same of the sends before it that were not in the state yet when its rows were judged. It fills up as answers
@@ -251,8 +246,7 @@ class Holds:
         return {player for held in (*self.earlier, self.own) if held for player in held & players}
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(Struct, frozen=True):
     """An event the API will never take. `row` is its `@row`; `reason` holds no value of the row."""
 
     row: int
@@ -261,8 +255,7 @@ class Refusal:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(Struct, frozen=True):
     """Every event of one send has a verdict: `delivered + duplicates + len(refused) == events sent`.
 
     `known_before`: rows (`@row`) of those duplicates that the API had already when they were sent to it for the first time.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 __all__ = ["IDS", "TIMES", "Column", "ColumnsAre", "CursorIs", "Family", "Relation", "Snapshot"]
 
@@ -44,8 +45,7 @@ CursorIs = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(Struct, frozen=True):
     """A column as the engine describes it; `type` is the engine's own word, for messages and casts."""
 
     name: str
@@ -53,8 +53,7 @@ class Column:
     family: Family
 
 
-@dataclass(frozen=True, slots=True)
-class Relation:
+class Relation(Struct, frozen=True):
     """One view as it is polled. `name` is the view's name in the configuration, put into the query comment.
 
     Exactly one of `relation` (maybe schema-qualified) and `query` is set. `key` makes `(cursor, *key)` unique and is empty
@@ -74,6 +73,10 @@ class Relation:
     cursor_is: CursorIs = "auto"
     columns_are: ColumnsAre = "declared"
     version: str | None = None
+
+    def __hash__(self) -> int:
+        """Of what tells relations apart: statements are kept by relation, and found some times in every poll."""
+        return hash((self.name, self.cursor, self.key, self.relation, self.query, len(self.columns)))
 
     def column(self, name: str) -> Column | None:
         """The described column of that name, or None."""
@@ -104,8 +107,7 @@ class Relation:
         return self.epoch or self.cursor_column.family in TIMES
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True):
     """Transaction ids of one PostgreSQL snapshot: everything below `xmin` has ended, nothing from `xmax` on has begun."""
 
     xmin: int

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 __all__ = ["UNKNOWN", "Replication"]
 
 
-@dataclass(frozen=True, slots=True)
-class Replication:
+class Replication(Struct, frozen=True):
     """What a server says of itself at one moment.
 
     `stopped`: a replica that takes up nothing more until somebody acts, as `hint` says. `unknown`: the engine does not tell, or the

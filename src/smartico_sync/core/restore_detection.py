@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 __all__ = ["ANCHORS", "Facts", "Highest", "Standing", "judge", "reconcile", "still_gone"]
 
@@ -26,8 +27,7 @@ CAUSE = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(Struct, frozen=True):
     """What one reading saw.
 
     `asked`: how many of the rows delivered last (at most ANCHORS, spread over the last pages) were asked for, by cursor and
@@ -41,8 +41,7 @@ class Facts:
     newest: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(Struct, frozen=True):
     """`steady`: go on. `suspicious`: go on, say so, look again soon. `regressed`: stop, send nothing.
 
     `reason` says what was seen and `hint` which commands come next; both empty when steady.

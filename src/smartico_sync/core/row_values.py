@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 import polars as pl
 
+from smartico_sync.core import few_rows
 from smartico_sync.core.conversion import Conversion, Form, Hints, blank, conversion, id_text
 from smartico_sync.core.events import BRAND, DATE, KEY, TYPE, USER
-from smartico_sync.core.selection import ROLE, in_roles, role_of, type_of
+from smartico_sync.core.few_rows import Step
+from smartico_sync.core.selection import ROLE, implied_role, in_roles, role_of, roles_by_word, type_of, types_by_word
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,26 +20,74 @@ if TYPE_CHECKING:
     from smartico_sync.core.relation import Column
     from smartico_sync.core.view_mapping import Property, ViewMapping
 
-__all__ = ["BRAND_COLUMN", "USER_COLUMN", "converted", "envelope"]
+__all__ = ["BRAND_COLUMN", "USER_COLUMN", "converted", "envelope", "few_converted", "name_of"]
 
 BRAND_COLUMN, USER_COLUMN = "ext_brand_id", "user_ext_id"
-# What a property is where no column fills it.
-NO_COLUMN: dict[PropertyType, pl.DataType] = {"date": pl.Int64(), "boolean": pl.Boolean(), "number": pl.Float64()}
 
 
-def envelope(mapping: ViewMapping, schema: Mapping[str, pl.DataType]) -> list[pl.Expr]:
+@cache
+def of_no_column() -> Mapping[PropertyType, pl.DataType]:
+    """What a property is where no column fills it; a text where it is not here."""
+    return {"date": pl.Int64(), "boolean": pl.Boolean(), "number": pl.Float64()}
+
+
+def envelope(mapping: ViewMapping, schema: Mapping[str, pl.DataType]) -> tuple[Step, ...]:
     """Brand, user, type, date and key of each row; null where they cannot be told. The role where values hang on it."""
     brand = pl.lit(mapping.options.brand) if mapping.options.brand else name_of(mapping.called[BRAND_COLUMN])
     key = [pl.col(f"@key.{index}") for index in range(len(mapping.relation.key))]
     role = role_of(mapping, schema)
-    return [
-        brand.alias(BRAND),
-        name_of(mapping.called[USER_COLUMN]).alias(USER),
-        type_of(mapping, schema).alias(TYPE),
-        date_of(mapping, schema, role).alias(DATE),
-        (pl.concat_str(key, separator=",", ignore_nulls=True) if key else pl.col("@cursor")).alias(KEY),
-        *([role.alias(ROLE)] if any(hangs_on_role(known) for known in mapping.properties) else []),
+    made = {
+        BRAND: brand,
+        USER: name_of(mapping.called[USER_COLUMN]),
+        TYPE: type_of(mapping, schema),
+        DATE: date_of(mapping, schema, role),
+        KEY: pl.concat_str(key, separator=",", ignore_nulls=True) if key else pl.col("@cursor"),
+    }
+    if any(hangs_on_role(known) for known in mapping.properties):
+        made[ROLE] = role
+    few = few_envelope(mapping, schema)
+    return tuple(Step(name, expr.alias(name), few[name]) for name, expr in made.items())
+
+
+def few_envelope(mapping: ViewMapping, schema: Mapping[str, pl.DataType]) -> dict[str, few_rows.Maker | None]:
+    """The same of a handful of rows."""
+    options, kind = mapping.options, mapping.kind
+    column = mapping.relation.column(options.type_column) if options.roles else None
+    if column is None:
+        role = few_rows.same(implied_role(kind, options))
+        event_type = few_rows.same(options.event_type or kind.event_types[""])
+    else:
+        role = few_rows.words(column, roles_by_word(mapping, column, schema))
+        event_type = few_rows.words(column, types_by_word(mapping, column, schema))
+    hints = Hints(timezone=mapping.relation.timezone)
+    moments = {
+        name: few_rows.first([few_rows.value(each, "date", schema[each.name], hints) for each in columns], pl.Int64())
+        for name, columns in mapping.dates.items()
+    }
+    brand = few_rows.same(options.brand) if options.brand else few_rows.name(mapping.called[BRAND_COLUMN])
+    return {
+        BRAND: brand,
+        USER: few_rows.name(mapping.called[USER_COLUMN]),
+        TYPE: event_type,
+        DATE: few_rows.dates(moments, role if len(moments) > 1 else None),
+        KEY: few_rows.key([f"@key.{index}" for index in range(len(mapping.relation.key))]),
+        ROLE: role,
+    }
+
+
+def few_converted(known: Property, schema: Mapping[str, pl.DataType]) -> few_rows.Maker | None:
+    """The property's value in a handful of rows, where its columns are all read in one form."""
+    if known.target != "string" and len({origin.column.family for origin in known.origins}) > 1:
+        return None
+    made = [
+        few_rows.in_rows(
+            origin.roles,
+            ROLE,
+            few_rows.value(origin.column, known.target, schema[origin.column.name], origin.hints),
+        )
+        for origin in known.origins
     ]
+    return few_rows.first(made, of_no_column().get(known.target, pl.String()))
 
 
 def hangs_on_role(known: Property) -> bool:
@@ -73,7 +124,7 @@ def converted(known: Property, page: pl.DataFrame) -> Conversion:
         expr, again, given = (in_roles(origin.roles, part) for part in (made.expr, made.again, made.given))
         each.append(Conversion(expr, again, given, made.form))
     if not each:
-        nothing = pl.lit(None, NO_COLUMN.get(known.target, pl.String()))
+        nothing = pl.lit(None, of_no_column().get(known.target, pl.String()))
         return Conversion(nothing, nothing, pl.lit(value=False))
     if len(each) == 1:
         return each[0]

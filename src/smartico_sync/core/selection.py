@@ -15,7 +15,19 @@ if TYPE_CHECKING:
     from smartico_sync.core.relation import Column
     from smartico_sync.core.view_mapping import Options, ViewMapping
 
-__all__ = ["ROLE", "chosen", "fits", "implied_role", "in_roles", "role_of", "told_roles", "type_of", "words_by_role"]
+__all__ = [
+    "ROLE",
+    "chosen",
+    "fits",
+    "implied_role",
+    "in_roles",
+    "role_of",
+    "roles_by_word",
+    "told_roles",
+    "type_of",
+    "types_by_word",
+    "words_by_role",
+]
 
 ROLE = "@role"  # String: the row's role, in views that hold several and only while rows are mapped
 FLAGS = frozenset({"true", "false"})
@@ -56,8 +68,12 @@ def role_of(mapping: ViewMapping, schema: Mapping[str, pl.DataType]) -> pl.Expr:
     column = mapping.relation.column(options.type_column)
     if not options.roles or column is None:
         return pl.lit(implied_role(mapping.kind, options))
-    roles = {canonical(column, schema[column.name], word): role for word, role in options.roles.items()}
-    return words_of(column).replace_strict(roles, default=None, return_dtype=pl.String)
+    return words_of(column).replace_strict(roles_by_word(mapping, column, schema), default=None, return_dtype=pl.String)
+
+
+def roles_by_word(mapping: ViewMapping, column: Column, schema: Mapping[str, pl.DataType]) -> dict[str, str]:
+    """The role of each word that the type column may hold."""
+    return {canonical(column, schema[column.name], word): role for word, role in mapping.options.roles.items()}
 
 
 def words_by_role(mapping: ViewMapping, page: pl.DataFrame) -> pl.DataFrame:
@@ -75,10 +91,12 @@ def type_of(mapping: ViewMapping, schema: Mapping[str, pl.DataType]) -> pl.Expr:
     column = mapping.relation.column(options.type_column)
     if not options.roles or column is None:
         return pl.lit(options.event_type or kind.event_types[""])
-    types = {
-        canonical(column, schema[column.name], word): kind.event_types[role] for word, role in options.roles.items()
-    }
-    return words_of(column).replace_strict(types, default=None, return_dtype=pl.String)
+    return words_of(column).replace_strict(types_by_word(mapping, column, schema), default=None, return_dtype=pl.String)
+
+
+def types_by_word(mapping: ViewMapping, column: Column, schema: Mapping[str, pl.DataType]) -> dict[str, str]:
+    """The event type of each word that the type column may hold."""
+    return {word: mapping.kind.event_types[role] for word, role in roles_by_word(mapping, column, schema).items()}
 
 
 def implied_role(kind: Kind, options: Options) -> str:

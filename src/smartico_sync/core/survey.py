@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 import polars as pl
+from msgspec import Struct
 
 from smartico_sync.catalogue.events import EVENTS
 from smartico_sync.core.conversion import CODED
-from smartico_sync.core.diff import NOTHING_KNOWN
+from smartico_sync.core.diff import nothing_known
 from smartico_sync.core.events import DATE, KEY, POSITION
 from smartico_sync.core.mapping import events
 from smartico_sync.core.moment_checks import Oddity, oddities
@@ -33,8 +33,7 @@ ALIKE = 0.8  # of 1: a letter or two in a word
 MOST_WORDS = 20  # different values of a column that says what a row is; what has more is another column
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(Struct, frozen=True):
     """Rows that cannot be events, by the reason, and the keys of some of them."""
 
     reason: str
@@ -42,8 +41,7 @@ class Refused:
     keys: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Breach:
+class Breach(Struct, frozen=True):
     """Values of a property that break a rule of the catalogue."""
 
     property: str
@@ -51,8 +49,7 @@ class Breach:
     rule: str
 
 
-@dataclass(frozen=True, slots=True)
-class Roleless:
+class Roleless(Struct, frozen=True):
     """A value of the type column that no role has, None for NULL; `near`: the configured value that was probably meant."""
 
     value: str | None
@@ -60,8 +57,7 @@ class Roleless:
     near: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Survey:
+class Survey(Struct, frozen=True):
     """What would become of rows. rows = sent + refused + skipped + same.
 
     `skipped` are left out as the configuration says, `same` are profiles that repeat the row before. `nulls`: how many rows are
@@ -97,7 +93,7 @@ def survey(rows: pl.DataFrame, options: PipelineOptions, now_ms: int) -> Survey:
     """Send the rows through the pipeline as if none had been sent before. `now_ms` is the source's clock."""
     mapping = options.mapping
     mapped = events(mapping, rows)
-    batch = prepare(rows, options, lambda _: NOTHING_KNOWN, now_ms)
+    batch = prepare(rows, options, lambda _: nothing_known(), now_ms)
     rules = {name: rule for name, (_, rule) in broken(mapped.events.frame, now_ms, options.future_ms).items()}
     wrong = Counter(batch.invalid) - Counter(mapped.invalid)
     words = words_by_role(mapping, rows)

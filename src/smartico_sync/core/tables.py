@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 if TYPE_CHECKING:
     from smartico_sync.core.relation import Column
@@ -11,8 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["Condition", "IndexPlan", "Join", "Picked", "Reference", "Structure", "Table", "ViewPlan"]
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(Struct, frozen=True):
     """A foreign key: `columns` hold the values of `targets` in `table`."""
 
     columns: tuple[str, ...]
@@ -20,8 +21,7 @@ class Reference:
     targets: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Structure:
+class Structure(Struct, frozen=True):
     """What a catalogue says of a relation beside its columns; all of it empty where the engine does not tell.
 
     `unique` are the sets of columns that tell its rows apart, the primary key first; `indexes` the columns of each index, in
@@ -47,8 +47,7 @@ class Structure:
         return replace(self, references=(*self.references, reference))
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(Struct, frozen=True):
     """A table, a view or a collection. `name` is written as `relation:` takes it, and so are those of references."""
 
     name: str
@@ -65,8 +64,7 @@ class Table:
         return self.structure.unique[0] if self.structure.unique else ()
 
 
-@dataclass(frozen=True, slots=True)
-class Join:
+class Join(Struct, frozen=True):
     """A LEFT JOIN: each row stays, once. `on`: (column of the table to the left, column of this one)."""
 
     table: str
@@ -75,8 +73,7 @@ class Join:
     on: tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Picked:
+class Picked(Struct, frozen=True):
     """One column of a view: that of a table in it, or with an empty `table` the text itself."""
 
     name: str
@@ -84,16 +81,14 @@ class Picked:
     table: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
+class Condition(Struct, frozen=True):
     """What holds for the base table's rows: the column is one of `values`, or with none of them it is not NULL."""
 
     column: str
     values: tuple[str | int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class IndexPlan:
+class IndexPlan(Struct, frozen=True):
     """An index for a poll in the order of these columns. `when`: it is missing for certain, or only some engines need it."""
 
     table: str
@@ -101,8 +96,7 @@ class IndexPlan:
     when: Literal["missing", "where the poll sorts"] = "missing"
 
 
-@dataclass(frozen=True, slots=True)
-class ViewPlan:
+class ViewPlan(Struct, frozen=True):
     """A view that is to be made of a base table, as every engine can write it. `alias` is the base table's."""
 
     name: str

@@ -6,11 +6,11 @@ moved when the old one is gone; while both are there, they are two rows, and the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
 import polars as pl
+from msgspec import Struct
 
 from smartico_sync.core.events import EID, POSITION
 from smartico_sync.core.ledger_keys import which
@@ -41,8 +41,7 @@ TELLING = frozenset({"integer", "text", "uuid", "decimal"})  # families of an id
 DATED = frozenset({"timestamp", "instant", "date"})
 
 
-@dataclass(frozen=True, slots=True)
-class Repeats:
+class Repeats(Struct, frozen=True):
     """Which rows of a page [Boolean] are `copies` of an earlier one, and which `clash` with a different one."""
 
     copies: pl.Series

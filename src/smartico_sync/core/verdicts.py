@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from msgspec import field
+
 from smartico_sync.core.answer_errors import DUPLICATE, Refused, attributed, named_properties, parsed, told_code
+from smartico_sync.core.discreet import Discreet
 from smartico_sync.core.reason_codes import UNKNOWN_BRAND, UNKNOWN_USER
 from smartico_sync.core.redaction import from_api
 
@@ -42,8 +44,7 @@ Cause = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Discreet, frozen=True):
     """What to do with a request.
 
     done: every event is delivered but those in `refused`, `duplicates`, `brands` and `vague`, by their place. retry: all
@@ -56,6 +57,8 @@ class Verdict:
     request that is bisected.
     """
 
+    unprinted = frozenset({"names"})
+
     decision: Decision
     reason: str = ""
     code: int = 0
@@ -65,7 +68,7 @@ class Verdict:
     vague: frozenset[int] = frozenset()
     blurred: frozenset[int] = frozenset()
     cause: Cause = ""
-    names: tuple[str, ...] = field(default=(), repr=False)
+    names: tuple[str, ...] = ()
 
 
 def judge(

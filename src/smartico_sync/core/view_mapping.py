@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace  # noqa: TID251 - of ViewMapping
 from typing import TYPE_CHECKING, Any, Literal
 
+import msgspec
+from msgspec import Struct
+
 from smartico_sync.core.conversion import PLAIN, Hints
+from smartico_sync.core.discreet import Discreet
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import polars as pl
-
     from smartico_sync.catalogue.kinds import Kind
     from smartico_sync.catalogue.properties import PropertyType
     from smartico_sync.core.conversion import Conversion
+    from smartico_sync.core.few_rows import Step
     from smartico_sync.core.relation import Column, Relation
 
 __all__ = [
@@ -39,8 +42,7 @@ EVERY_ROLE: frozenset[str] = frozenset()
 MOMENTS = frozenset({"timestamp", "instant", "date", "text"})  # families of columns that may say when
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(Discreet, frozen=True):
     """What a view's configuration adds to its kind. `roles` maps values of the type column to roles of the kind.
 
     `columns`: column to property, to another name of the catalogue, or to None, which leaves it out; `hints` and `types` say how
@@ -56,17 +58,19 @@ class Options:
     against it. Keys of players and of the ledger hang on the secret too.
     """
 
-    columns: Mapping[str, str | None] = field(default_factory=dict)
-    hints: Mapping[str, Hints] = field(default_factory=dict)
-    types: Mapping[str, PropertyType] = field(default_factory=dict)
+    unprinted = frozenset({"secret"})
+
+    columns: Mapping[str, str | None] = msgspec.field(default_factory=dict)
+    hints: Mapping[str, Hints] = msgspec.field(default_factory=dict)
+    types: Mapping[str, PropertyType] = msgspec.field(default_factory=dict)
     type_column: str = ""
-    roles: Mapping[str, str] = field(default_factory=dict)
+    roles: Mapping[str, str] = msgspec.field(default_factory=dict)
     other: Literal["dead_letter", "ignore"] = "dead_letter"
-    where: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
+    where: Mapping[str, tuple[str | None, ...]] = msgspec.field(default_factory=dict)
     unmapped: Literal["", "omit", "send"] = ""
     unfolded: frozenset[str] = frozenset()
     unreadable: Literal["omit", "dead_letter"] = "omit"
-    arrays: Mapping[str, Literal["replace", "add", "sync"]] = field(default_factory=dict)
+    arrays: Mapping[str, Literal["replace", "add", "sync"]] = msgspec.field(default_factory=dict)
     clears: frozenset[str] = frozenset()
     event_type: str = ""
     event_date: str = ""
@@ -76,11 +80,10 @@ class Options:
     content_columns: tuple[str, ...] = ()
     generation: int = 0
     blind: frozenset[str] = frozenset()
-    secret: bytes = field(default=b"", repr=False)
+    secret: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(Struct, frozen=True):
     """A column that a property may come from; in rows of these roles only, of every row where there are none."""
 
     column: Column
@@ -88,8 +91,7 @@ class Origin:
     hints: Hints = PLAIN
 
 
-@dataclass(frozen=True, slots=True)
-class Property:
+class Property(Struct, frozen=True):
     """One property: where it comes from, the first that is not NULL wins; `expected` for messages.
 
     `target`: what it becomes. `demand`: a row is no event where it is unreadable, or (there) missing, in rows of the roles
@@ -117,24 +119,22 @@ class Property:
         return " or ".join(dict.fromkeys(column.name for column in self.columns))
 
 
-@dataclass(frozen=True, slots=True)
-class Misfit:
+class Misfit(Struct, frozen=True):
     """What keeps a view from being of its kind, and the change that mends it; a sentence each."""
 
     what: str
     hint: str
 
 
-@dataclass(frozen=True, slots=True)
-class Steps:
-    """How pages of one shape become events: expressions for the envelope, the properties, and the frame that is kept.
+class Steps(Struct, frozen=True):
+    """How pages of one shape become events: how to make the envelope, the properties, and the frame that is kept.
 
     `payload` hangs on `envelope`. `moments`: the columns that may say when, by role; `kept`: the column that each of an event's
     is made as; `raw` as in Events.
     """
 
-    envelope: tuple[pl.Expr, ...]
-    payload: tuple[pl.Expr, ...]
+    envelope: tuple[Step, ...]
+    payload: tuple[Step, ...]
     conversions: tuple[tuple[Property, Conversion], ...]
     moments: Mapping[str, tuple[tuple[Column, Conversion], ...]]
     kept: Mapping[str, str]
@@ -148,7 +148,8 @@ class ViewMapping:
     `called`: the column that has a name of the catalogue, by its own name or because `columns:` says so. `dates`: the columns that
     may say when, by role; those of "" are for roles that have none of their own, and `named_dates` are those that the kind or the
     configuration names: where one is unreadable, no other stands in. `unmapped`: columns that are sent nowhere.
-    A mapping with misfits must not be used. `steps` are kept here by the columns and dtypes of pages: they hang on all the rest.
+    A mapping with misfits must not be used. `steps` are kept here by the columns and dtypes of pages: they hang on all the rest, so
+    that a copy begins without (and this class is no Struct).
     """
 
     view: str
@@ -190,6 +191,14 @@ class ViewMapping:
         names = [column.name for column in self.relation.columns if column.family != "binary"]
         recorded = self.options.content_columns
         return tuple(name for name in names if not recorded or name in recorded)
+
+    def with_options(self, options: Options) -> ViewMapping:
+        """The same under other options, with steps of its own."""
+        return replace(self, options=options)
+
+    def with_relation(self, relation: Relation) -> ViewMapping:
+        """The same of another relation, with steps of its own."""
+        return replace(self, relation=relation)
 
 
 def identity_columns(kind: Kind, relation: Relation) -> tuple[str, ...]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from smartico_sync.config.shared_topics import shared_views
 from smartico_sync.config.token_groups import token_groups
@@ -21,8 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Divided", "divided", "groups_of", "members_of", "names_of"]
 
 
-@dataclass(frozen=True, slots=True)
-class Divided:
+class Divided(Struct, frozen=True):
     """Groups of views by their names: the views of each that one member works with `alone`, and the topics that members read `together`."""
 
     alone: Mapping[str, TokenGroup]

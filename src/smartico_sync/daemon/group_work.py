@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 from contextlib import ExitStack
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
+from msgspec.structs import replace
 
 from smartico_sync.daemon.scheduler import Scheduler
 from smartico_sync.daemon.wiring import assemble
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from smartico_sync.config.token_groups import TokenGroup
     from smartico_sync.daemon.wiring import Parts
     from smartico_sync.delivery.destination import DestinationStatus
-    from smartico_sync.observe.view_status import StatusBoard
+    from smartico_sync.observe.status_board import StatusBoard
     from smartico_sync.state.place import ServerPlace
 
 __all__ = ["GroupWork"]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import structlog
+from msgspec.structs import replace
 
 from smartico_sync.config.token_groups import token_groups
 from smartico_sync.daemon.cluster_view import divided, groups_of, members_of, names_of
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from smartico_sync.config.token_groups import TokenGroup
     from smartico_sync.daemon.wiring import Parts
     from smartico_sync.errors import SyncError
-    from smartico_sync.observe.view_status import StatusBoard
+    from smartico_sync.observe.status_board import StatusBoard
     from smartico_sync.state.fair_share import Plan
     from smartico_sync.state.place import ServerPlace
     from smartico_sync.state.postgresql.membership import Membership, Seen

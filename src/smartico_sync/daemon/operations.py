@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+
+from msgspec import to_builtins
 
 from smartico_sync.core.identity import player_hash
 from smartico_sync.core.outcome import revived
@@ -218,7 +219,7 @@ class Operations:
                 if done:
                     error.message = f"{error.message}; done before: {', '.join(done)}"
                 raise
-            done[row.view] = asdict(gone)
+            done[row.view] = to_builtins(gone)
         return done
 
     def backfill(self, view: str, low: str, high: str, rate: int, profiles: Profiles, total: int) -> int:

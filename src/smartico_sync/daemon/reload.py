@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import structlog
+from msgspec import Struct, to_builtins
 
 from smartico_sync.config.load import load
 from smartico_sync.config.state_checks import shown_state
@@ -33,8 +33,7 @@ RESTART = "systemctl restart smartico-sync"
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class Changes:
+class Changes(Struct, frozen=True):
     """What differs between two configurations: views by name, and other sections of the file."""
 
     added: tuple[str, ...]
@@ -139,15 +138,15 @@ class Reload:
                 raise
             self._refused, self._loaded, self._loaded_before = None, seen, self._loaded
             differs = changes(self._current, found)
-            if any(asdict(differs).values()):
-                log.info("reload", **asdict(differs))
+            if any(to_builtins(differs).values()):
+                log.info("reload", **to_builtins(differs))
                 if settled(found.health) != self._health:
                     log.warning("reload", reason="`health:` is taken up at the next restart only", hint=RESTART)
                 self._following = found
                 self._stopping.set()
             else:
                 log.info("reload", result="nothing differs")
-            told = {name: list(names) for name, names in asdict(differs).items()}
+            told = {name: list(names) for name, names in to_builtins(differs).items()}
             return told | {"restart": ["health"] if settled(found.health) != self._health else []}
 
     def _tried(self, current: Configuration) -> Configuration:

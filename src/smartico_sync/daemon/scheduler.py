@@ -17,6 +17,7 @@ from smartico_sync.tracking.backfill import Backfills
 from smartico_sync.tracking.clocks import agreed_ms
 from smartico_sync.tracking.loop import ViewLoop
 from smartico_sync.tracking.profile_sweeps import ProfileSweeps
+from smartico_sync.tracking.quiet_polls import QuietPolls
 from smartico_sync.tracking.reconciliation_rounds import ReconciliationRounds
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class Scheduler:
         self.backfills = Backfills(polled, store)
         self.sweeps = ProfileSweeps(polled, store, self.backfills.wake)
         self.comparisons = ReconciliationRounds(polled, configuration.reconcile)
+        self.quiet = QuietPolls()
 
     def forever(self) -> None:
         """Poll every view on its schedule until `stop`. Trouble of one view never touches another.
@@ -72,8 +74,10 @@ class Scheduler:
         from smartico_sync.daemon.timetable import Timetable  # noqa: PLC0415 - what runs once needs no schedule
 
         timetable = Timetable()
-        for loop in self.loops:
-            timetable.every(loop.equipment.view.every / 1000, loop.name, self.ask, loop)
+        # One job an interval: what APScheduler does for a job costs as much as a poll that finds nothing.
+        for every_ms in dict.fromkeys(loop.equipment.view.every for loop in self.loops):
+            due = tuple(loop for loop in self.loops if loop.equipment.view.every == every_ms)
+            timetable.every(every_ms / 1000, f"every {every_ms} ms", self.ask, *due)
         timetable.beside(PRUNE_EVERY_S, "prune", self.prune)
         threads = [
             threading.Thread(target=work, args=(self.stopping,), name=name, daemon=True)
@@ -95,6 +99,7 @@ class Scheduler:
         finally:
             self.stop()
             timetable.stop()
+            self.quiet.close()
             self.backfills.wake()
             for loop in self.loops:
                 loop.mailbox.wake()
@@ -109,9 +114,13 @@ class Scheduler:
             if left := left_after(threads, ABORTED_S):
                 log.warning("ending", reason="left behind", threads=[thread.name for thread in left])
 
-    def ask(self, loop: Loop) -> None:
-        """It is time for a view to poll, if its turn has come: profiles at once, the others after them."""
-        if loop.role == "profile" or all(profile.standing.settled for profile in self.profiles):
+    def ask(self, *loops: Loop) -> None:
+        """It is time for views to poll, if their turn has come: profiles at once, the others after them."""
+        settled = all(profile.standing.settled for profile in self.profiles)
+        due = [loop for loop in loops if settled or loop.role == "profile"]
+        left: list[Loop] = [loop for loop in due if not isinstance(loop, ViewLoop)]
+        left += self.quiet.take(loop for loop in due if isinstance(loop, ViewLoop))
+        for loop in left:
             loop.mailbox.ask_to_poll()
 
     def prune(self) -> None:

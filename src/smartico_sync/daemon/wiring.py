@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from smartico_sync.config.source_checks import engine_of, is_broker
 from smartico_sync.core.tracing import UNTRACED
@@ -15,7 +16,7 @@ from smartico_sync.delivery.token import Token
 from smartico_sync.errors import DriverMissing
 from smartico_sync.observe.endpoint import Endpoint
 from smartico_sync.observe.server import Access
-from smartico_sync.observe.view_status import StatusBoard
+from smartico_sync.observe.status_board import StatusBoard
 from smartico_sync.pii.keys import parse_key
 from smartico_sync.pii.protection import Protection
 from smartico_sync.pii.registry import create
@@ -49,8 +50,7 @@ FAREWELL_MS = 1_000  # for requests under way when the daemon ends: nobody commi
 CLOSE_S = 1.0  # to say goodbye to a database; what takes longer is left to the end of the process
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
+class Parts(Struct, frozen=True):
     """Everything that runs."""
 
     store: Store

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import math
 import random
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from smartico_sync.core.backoff import Backoff
 from smartico_sync.errors import DeliveryHalted
@@ -31,8 +33,7 @@ UNAVAILABLE_AFTER = 5  # failures in a row; of single ones only their own events
 LONGEST_WAIT_S = 300.0  # of a Retry-After that is believed
 
 
-@dataclass(slots=True)
-class Halt:
+class Halt(Struct):
     """One refusal, in words for an operator; `probe_at` is when a send may try again."""
 
     message: str

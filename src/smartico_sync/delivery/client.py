@@ -73,6 +73,7 @@ class Client:
         self.encoding = encoding
         self.proxy = proxy_for(url, environ)
         self.offset_s: float | None = None
+        self.date = ""  # as the last answer had it: within its second there is nothing new in it
         self.transport = Transport(url, timeout_s=timeout_ms / 1000, proxy=self.proxy)
 
     @property
@@ -108,8 +109,10 @@ class Client:
             return Answer("timeout", reason=str(error))
         except httpx.HTTPError as error:
             return Answer("broken", reason=str(error))
-        if (at := moment(response.headers.get("Date", ""))) is not None:
+        date = response.headers.get("Date", "")
+        if date != self.date and (at := moment(date)) is not None:
             self.offset_s = at - time.monotonic()  # our own clock may be set before somebody looks
+        self.date = date
         status = response.status_code
         if status == 421:
             self.drop_idle()  # this front end does not serve us, or not any more
@@ -197,6 +200,8 @@ def retry_after(headers: Mapping[str, str], now: float) -> float:
     A date is counted from the server's own Date, else from `now` (epoch seconds).
     """
     text = headers.get("Retry-After", "").strip()
+    if not text:
+        return 0.0
     if SECONDS.fullmatch(text):
         return float(text)
     until = moment(text)

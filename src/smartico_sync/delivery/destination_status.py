@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct, field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["DestinationStatus", "HaltedBrand"]
 
 
-@dataclass(frozen=True, slots=True)
-class HaltedBrand:
+class HaltedBrand(Struct, frozen=True):
     """A brand whose events are refused, empty for all of them; `next_try_ms`: from when on the next one may find out whether that is over."""
 
     brand: str
@@ -24,8 +24,7 @@ class HaltedBrand:
     next_try_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class DestinationStatus:
+class DestinationStatus(Struct, frozen=True):
     """One destination as it stands. Moments are epoch ms. `events` and `requests` count by what became of them.
 
     `halts`: what is refused, and `warnings`: what should be mended soon, each with a hint. `hint`: what to do while it backs off; empty

@@ -28,6 +28,7 @@ AGE_S = 300.0  # a connection follows its name to another address within five mi
 KEEP_ALIVE_S = 15  # a dead peer is noticed by the kernel in half a minute, also while an answer is waited for
 # A front end may say so by the head alone, and never read the body.
 UNREAD = frozenset({401, 403, 408, 411, 413, 414, 417, 421, 431})
+SMALL_BYTES = 16_384  # of a body that is copied behind its head: less than a second call of the system costs
 GRACE_S = 1.0  # to read an answer that is there when nothing more can be written
 # A status, a header, what continues one, or the end.
 HEAD_LINE = re.compile(rb"HTTP/|[!#-'*+.0-9A-Z^-z|~-]+[ \t]*:|[ \t]|\r?\n|$")
@@ -150,6 +151,7 @@ class Exchange(HTTPConnection):
     response_class = FinalAnswer
     born = used = 0.0
     whole = True
+    together: list[bytes] | None = None
 
     def _new_conn(self) -> TimedSocket:
         connected = TimedSocket(fileno=super()._new_conn().detach())
@@ -173,6 +175,13 @@ class Exchange(HTTPConnection):
         fresh = now - self.used < IDLE_S and now - self.born < AGE_S
         return self.whole and fresh and super().is_connected
 
+    def send(self, data: Any) -> None:
+        """Write something, or keep it until the whole of a small request is there: one packet, and one call of the system."""
+        if self.together is None:
+            super().send(data)
+        else:
+            self.together.append(data)
+
     def request(self, *arguments: Any, **more: Any) -> None:
         """Write a request. Whoever answers before it is written (413, 401) may close: the answer that is there is read."""
         if self.sock is None:
@@ -180,13 +189,18 @@ class Exchange(HTTPConnection):
         sock: Any = self.sock
         timed: TimedSocket = getattr(sock, "socket", sock)  # through a proxy there may be TLS inside TLS
         timed.begin(self.seconds)
+        self.together = [] if len(more.get("body") or b"") <= SMALL_BYTES else None
         try:
             super().request(*arguments, **more)
+            if self.together:
+                super().send(b"".join(self.together))
         except OSError:
             self.whole = False
             if self.sock is None or not wait_for_read(self.sock, 0):
                 raise
             timed.until = max(timed.until, time.monotonic() + GRACE_S)
+        finally:
+            self.together = None
 
     def getresponse(self) -> HTTPResponse:  # type: ignore[override] # as in urllib3
         """Read the head of the answer."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 import urllib3
 
+from smartico_sync.core.discreet import Discreet
 from smartico_sync.errors import ConfigError, DriverMissing
 
 if TYPE_CHECKING:
@@ -24,16 +24,17 @@ PORTS = {"http": 80, "https": 443}
 SOCKS_PORT = 1080
 
 
-@dataclass(frozen=True, slots=True)
-class Proxy:
+class Proxy(Discreet, frozen=True):
     """A proxy. `variable` names it in the environment; `user` and `password` are as they are, not percent-encoded."""
+
+    unprinted = frozenset({"user", "password"})
 
     variable: str
     scheme: str
     host: str
     port: int
-    user: str = field(default="", repr=False)
-    password: str = field(default="", repr=False)
+    user: str = ""
+    password: str = ""
 
     @property
     def origin(self) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,8 +24,7 @@ CALM = 0.25  # of the requests of a minute: below it more of them may be made of
 GLANCE_S = 0.05  # how soon a free slot is noticed
 
 
-@dataclass(frozen=True, slots=True)
-class BudgetStatus:
+class BudgetStatus(Struct, frozen=True):
     """What this member drew so far, of which `lost` was not used in time; `waited_s`: how long requests that were ready waited for it."""
 
     drawn: int

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
+from msgspec import Struct, field
 
 from smartico_sync.catalogue.events import UPDATE_PROFILE
 from smartico_sync.core.batches import Batch, encode
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Request"]
 
 
-@dataclass(eq=False, slots=True)
-class Request:
+class Request(Struct, eq=False):
     """One request. `ahead` are the unfinished ones before it that hold a player of this one, `followers` those behind it.
 
     `attempts` had no usable answer, the last was sent at `sent_at` (steady clock); `silences` of the latest none at all. `pace`:

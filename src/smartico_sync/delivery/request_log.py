@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from smartico_sync.core.verdicts import Decision
@@ -20,8 +21,7 @@ KEPT = 12  # requests a view: what fits on a screen, and shows whether one failu
 BUCKETS_S = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
-@dataclass(frozen=True, slots=True)
-class SentRequest:
+class SentRequest(Struct, frozen=True):
     """One request: when it was answered (epoch ms), how large it was, and how it ended. Nothing of what it held.
 
     `status`: the HTTP status, 0 where there was no answer; `decision`: what was made of it.

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
 import structlog
+from msgspec import Struct
+from msgspec.structs import replace
 
 from smartico_sync.config.models import Brand
 from smartico_sync.core.events import BRAND, EID, POSITION, Events
@@ -38,8 +39,7 @@ __all__ = ["Probe", "Router", "aliases_of", "under_aliases"]
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class Probe:
+class Probe(Struct, frozen=True):
     """What one destination answers: nothing `wrong`, or what, and a hint."""
 
     name: str

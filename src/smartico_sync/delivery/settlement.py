@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 import structlog
+from msgspec.structs import replace
 
 from smartico_sync.core.answer_errors import Refused
 from smartico_sync.core.events import BRAND

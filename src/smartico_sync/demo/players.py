@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from random import Random
@@ -48,8 +49,7 @@ GAMES = tuple(
 METHODS = ("card", "bank_transfer", "e_wallet", "voucher")
 
 
-@dataclass(frozen=True, slots=True)
-class FakePlayer:
+class FakePlayer(Struct, frozen=True):
     """What a player types at registration."""
 
     username: str

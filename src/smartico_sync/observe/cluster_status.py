@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from smartico_sync.observe.finding import by_cause
 
@@ -19,8 +21,7 @@ __all__ = ["ClusterStatus", "GroupStatus", "MemberStatus", "lane_lines", "with_c
 ANSWERS = "give all members the same `views:`; until then the others work with it"
 
 
-@dataclass(frozen=True, slots=True)
-class GroupStatus:
+class GroupStatus(Struct, frozen=True):
     """A group of views. `role`: whether this member works with it; `member`: who does, or did last; `since` is a time of the state's clock.
 
     `lanes`: of topics that members read together, what each of them reads; None for what one member works with.
@@ -36,16 +37,14 @@ class GroupStatus:
     lanes: tuple[LaneHolder, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class MemberStatus:
+class MemberStatus(Struct, frozen=True):
     """A member that is there, and the groups it works with."""
 
     name: str
     groups: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ClusterStatus:
+class ClusterStatus(Struct, frozen=True):
     """What this member knows. `sees`: whether it saw the state within the time of a lease; `findings`: what is not as it should be."""
 
     member: str

@@ -5,12 +5,13 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Literal, Protocol
 from urllib.parse import unquote
 
 import orjson
 import structlog
+from msgspec import to_builtins
+from msgspec.structs import replace
 
 from smartico_sync import __version__
 from smartico_sync.errors import StateError, StateHeld
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from smartico_sync.errors import SyncError
     from smartico_sync.observe.cluster_status import ClusterStatus
     from smartico_sync.observe.server import Answer, Reader
-    from smartico_sync.observe.view_status import StatusBoard, ViewStatus
+    from smartico_sync.observe.status_board import StatusBoard
+    from smartico_sync.observe.view_status import ViewStatus
 
 __all__ = ["Endpoint", "as_it_is"]
 
@@ -161,7 +163,7 @@ class Endpoint:
             status["sources"] = [{"name": name, "connection": words} for name, words in self.sources.items() if words]
             status["state"] = self.state()
             if (cluster := self.cluster()) is not None:
-                status["cluster"] = asdict(cluster)
+                status["cluster"] = to_builtins(cluster)
             return 200, "application/json", orjson.dumps(status, option=WRITTEN)
         if path == "/":
             return 200, HTML, self.page(views, health, destinations, now)
@@ -232,6 +234,6 @@ def no_dead_letters(view: str) -> Sequence[DeadLetter]:  # noqa: ARG001 - what a
 
 def brief(health: Health, reader: Reader) -> bytes:
     """Health in a few words; a probe without the token learns no more than them."""
-    findings = [asdict(finding) for finding in health.findings]
+    findings = [to_builtins(finding) for finding in health.findings]
     told = {"alive": health.alive, "ready": health.ready}
     return orjson.dumps(told if reader == "anybody" else {**told, "findings": findings})

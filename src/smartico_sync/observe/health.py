@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct
 
 from smartico_sync.observe.finding import Finding, Severity, by_cause, named
 from smartico_sync.observe.machine import of_clock
@@ -35,8 +36,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Health:
+class Health(Struct, frozen=True):
     """`alive`: the daemon turns. `ready`: it delivers, or stands by and sees the state that another member works with.
 
     `each` are the findings one by one, before those of one cause were put together.

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, Self
 
 import structlog
+from msgspec import Struct
+from msgspec.structs import replace
 
 from smartico_sync.errors import Unexpected
 from smartico_sync.observe.finding import SEVERAL, SHARED, Finding, by_cause, gist
@@ -46,16 +47,14 @@ Key = tuple[str, str, str]
 Look = tuple["Health", "Sequence[ViewStatus]"]
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(Struct, frozen=True):
     """A finding that stands, as it was last seen, and since when."""
 
     finding: Finding
     since: Instant
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """A finding that `began`, became `worse`, or is `over` after `after_ms`."""
 
     what: Literal["began", "worse", "over"]

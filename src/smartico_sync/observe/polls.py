@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
 from typing import Literal, Self
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 __all__ = ["Instant", "Outcome", "Polls", "State", "Trouble", "WaitsFor"]
 
@@ -15,8 +17,7 @@ WaitsFor = Literal["", "source", "api"]
 TREND = 60  # points of the sparkline
 
 
-@dataclass(frozen=True, slots=True)
-class Instant:
+class Instant(Struct, frozen=True):
     """One moment by both clocks of this machine, in ms.
 
     `wall_ms` (since the epoch) is for records and people. `steady_ms` never jumps and is for ages: a wall clock that is
@@ -36,8 +37,7 @@ class Instant:
         return max(0, self.steady_ms - earlier.steady_ms)
 
 
-@dataclass(frozen=True, slots=True)
-class Trouble:
+class Trouble(Struct, frozen=True):
     """Why a view does not go on, and what to do next. `since`: from when on it has not gone well without a break.
 
     `cause`: a poll that ended in an error, or the API that takes nothing from the poll under way.
@@ -50,8 +50,7 @@ class Trouble:
     since: Instant
 
 
-@dataclass(frozen=True, slots=True)
-class Rate:
+class Rate(Struct, frozen=True):
     """So many rows were read in the `span_ms` before `at`."""
 
     rows: int
@@ -63,8 +62,7 @@ class Rate:
         return self.rows * 1000 / max(1, self.span_ms, now.ms_since(self.at))
 
 
-@dataclass(frozen=True, slots=True)
-class Polls:
+class Polls(Struct, frozen=True):
     """The facts. Nothing in here is an age: what depends on the time of looking is in `view_status.derived`.
 
     `since`: the view is tracked since then. `seen`: its last sign of life. `moved`: when a poll last began, got on or ended.
@@ -135,6 +133,10 @@ class Polls:
         if self.reading is not None and self.reading.steady_ms > reading.steady_ms:
             return done
         return replace(done, ended=now, began=None, reading=None)
+
+    def found_nothing(self, began: Instant, rows: int, now: Instant) -> Self:
+        """A whole poll that began at that moment and found nothing, while no other was under way."""
+        return replace(self.marked(rows, now), outcome="caught_up", caught_up=began, ended=now, waits_for="")
 
     def failed(self, state: State, message: str, hint: str, now: Instant) -> Self:
         """The poll ended in an error."""

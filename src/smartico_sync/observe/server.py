@@ -7,13 +7,13 @@ import socket
 import sys
 import threading
 import time
-from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from socketserver import TCPServer
 from typing import TYPE_CHECKING, Any, Literal
 
 import structlog
+from msgspec import Struct
 
 from smartico_sync.errors import Unexpected
 
@@ -40,8 +40,7 @@ Answer = tuple[int, str, bytes]  # status, content type, body
 Reader = Literal["known", "anybody"]  # who has the token where one is set, and who has not
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
+class Access(Struct, frozen=True):
     """Who may ask.
 
     `hosts` are names by which the endpoint may be called; addresses, `localhost` and names without a dot always may. Any other may be the

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
+
+from msgspec import to_builtins
 
 from smartico_sync import __version__
 from smartico_sync.observe.logs import dropped_lines
@@ -34,15 +35,15 @@ def status_document(
         "alive": health.alive,
         "ready": health.ready,
         "log_lines_dropped": dropped_lines(),
-        "findings": [asdict(finding) for finding in health.findings],
+        "findings": [to_builtins(finding) for finding in health.findings],
         "views": [as_data(view) for view in views],
-        "destinations": [asdict(destination) for destination in destinations],
+        "destinations": [to_builtins(destination) for destination in destinations],
     }
 
 
 def as_data(view: ViewStatus) -> dict[str, Any]:
     """A view without the facts that its state and ages were derived from. `stragglers` is what `late_rows` was called first, and stays."""
-    data = asdict(view)
+    data: dict[str, Any] = to_builtins(view)
     del data["polls"]
     if data["replica"]:
         del data["replica"]["asked"]

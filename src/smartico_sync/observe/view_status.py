@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import threading
-from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct, field
 
 from smartico_sync.observe.polls import Instant, Polls, State, WaitsFor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Mapping
 
 __all__ = [
     "BackfillStatus",
@@ -18,7 +19,6 @@ __all__ = [
     "ReplicaStatus",
     "SentProperty",
     "State",
-    "StatusBoard",
     "StreamStatus",
     "ViewFacts",
     "ViewStatus",
@@ -31,8 +31,7 @@ REPLICAS = ("physical standby", "logical replica")  # roles of a server that sho
 PATIENCE_MS = 30_000  # the default statement_timeout and the API's default timeout: what takes less ends by itself
 
 
-@dataclass(frozen=True, slots=True)
-class LateStatus:
+class LateStatus(Struct, frozen=True):
     """What a view's late-commit mechanism sees.
 
     `late_rows` were found below the head, so many since the first start for lookback and gaps, since this start for
@@ -54,8 +53,7 @@ class LateStatus:
     rescanned_keys: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class BackfillStatus:
+class BackfillStatus(Struct, frozen=True):
     """History on its way: `done` of `total` rows (0: not counted), at most `rate` a second; `reason`: what it waits for."""
 
     done: int
@@ -69,8 +67,7 @@ class BackfillStatus:
         return max(0, self.total - self.done) // self.rate if self.total else None
 
 
-@dataclass(frozen=True, slots=True)
-class SentProperty:
+class SentProperty(Struct, frozen=True):
     """One property that a view sends: the columns it comes from, what it becomes, and how a personal value is protected.
 
     `protection`: empty for what is not personal. A column that is sent nowhere has no `name`.
@@ -82,8 +79,7 @@ class SentProperty:
     protection: Literal["", "encrypt", "drop", "plain"] = ""
 
 
-@dataclass(frozen=True, slots=True)
-class LaneStatus:
+class LaneStatus(Struct, frozen=True):
     """What waits in a topic's partition, or in a queue: messages, and for how long the first of them has been (ms)."""
 
     name: str
@@ -91,8 +87,7 @@ class LaneStatus:
     lag_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class StreamStatus:
+class StreamStatus(Struct, frozen=True):
     """A view of messages: `lanes` are those that this daemon has now. Counts are since this start, `skipped` by reason.
 
     `lag` messages wait, the first of them for `lag_ms`. `gap_messages` the broker deleted unread. `deliveries`: how often the
@@ -117,8 +112,7 @@ class StreamStatus:
         return max((lane.lag_ms for lane in self.lanes), default=0)
 
 
-@dataclass(frozen=True, slots=True)
-class ReplicaStatus:
+class ReplicaStatus(Struct, frozen=True):
     """How a view's server stood in its replication when it was `asked`, see `core.replication`.
 
     `lag_ms`: how far it was behind its primary. `clock_ms`: its own clock then, 0 where it does not tell.
@@ -139,8 +133,7 @@ class ReplicaStatus:
         return self.clock_ms + now.ms_since(self.asked) - now.wall_ms if self.clock_ms else None
 
 
-@dataclass(frozen=True, slots=True)
-class ViewFacts:
+class ViewFacts(Struct, frozen=True):
     """What is known of one view.
 
     `max_age_ms`: a lag beyond it is an alert. `statement_timeout_ms`: how long the source may take for one query. `head` is the cursor of the last delivered row in order; at and below `watermark`
@@ -207,8 +200,10 @@ class ViewFacts:
     stream: StreamStatus | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ViewStatus(ViewFacts):
+known = attrgetter(*ViewFacts.__struct_fields__)
+
+
+class ViewStatus(ViewFacts, frozen=True, kw_only=True):
     """The facts and what follows from them at one moment. Moments are epoch ms, 0 for never; ages are ms.
 
     `lag_ms`: how long ago the last poll that found nothing newer began reading: every row that the source showed before
@@ -254,7 +249,7 @@ def derived(facts: ViewFacts, now: Instant) -> ViewStatus:
     trouble = polls.trouble
     behind_ms = facts.replica.lag_now_ms(now) if facts.replica and facts.replica.state != "unknown" else 0
     return ViewStatus(
-        **{each.name: getattr(facts, each.name) for each in fields(ViewFacts)},
+        **dict(zip(ViewFacts.__struct_fields__, known(facts), strict=True)),
         state=_state(facts, now),
         lag_ms=_lag_ms(polls, now) + behind_ms,
         standstill=_standstill(facts, now),
@@ -303,47 +298,3 @@ def _standstill(facts: ViewFacts, now: Instant) -> Literal["no", "hanging", "wai
         return "no" if polls.trouble is not None and polls.trouble.cause == "api" else "hanging"
     # Between polls there is a pause after an error, and before the first one profiles of another view may go first.
     return "no" if polls.trouble is not None or polls.ended is None else "waiting"
-
-
-class StatusBoard:
-    """The facts of every view, in the order of the configuration, and the clock of those who look. Thread-safe."""
-
-    def __init__(self, clock: Callable[[], Instant] = Instant.now) -> None:
-        self.clock = clock
-        self._lock = threading.Lock()
-        self._facts: dict[str, ViewFacts] = {}
-        self._left: frozenset[str] = frozenset()
-
-    def put(self, facts: ViewFacts) -> None:
-        """Begin with a view, or anew."""
-        with self._lock:
-            self._facts[facts.name] = facts
-            self._left -= {facts.name}
-
-    def leave(self, names: Iterable[str]) -> None:
-        """Tell no more of views that another member works with, until they are begun with again."""
-        with self._lock:
-            self._left |= set(names)
-
-    def change(self, name: str, changed: Callable[[ViewFacts], ViewFacts]) -> None:
-        """Replace the facts of a view by what follows from them. `changed` is called with the lock held, and calls nobody."""
-        with self._lock:
-            self._facts[name] = changed(self._facts[name])
-
-    def facts(self, name: str) -> ViewFacts:
-        """What is known of a view."""
-        with self._lock:
-            return self._facts[name]
-
-    def views(self) -> tuple[ViewStatus, ...]:
-        """How every view does now, all of them at the same moment."""
-        known, now = self._all(), self.clock()
-        return tuple(derived(facts, now) for facts in known)
-
-    def last_seen(self) -> tuple[ViewStatus, ...]:
-        """How every view did when it was last heard of: for a run in which each ends as soon as it has caught up."""
-        return tuple(derived(facts, facts.polls.seen) for facts in self._all())
-
-    def _all(self) -> tuple[ViewFacts, ...]:
-        with self._lock:
-            return tuple(facts for facts in self._facts.values() if facts.name not in self._left)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from itertools import compress
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
+from msgspec import Struct, field
 
 from smartico_sync.core.events import BRAND, USER, Events
+from smartico_sync.core.picked import replaced
 from smartico_sync.errors import ConfigError
 from smartico_sync.pii.protocol import BindingEncryptor
 
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Protection"]
 
 
-@dataclass(frozen=True, slots=True)
-class Protection:
+class Protection(Struct, frozen=True):
     """The policy of the configuration. `encryptor` is set exactly when `mode` is encrypt.
 
     `aliases`: what Smartico calls a brand that the database calls otherwise; a value is bound to the player as Smartico
@@ -70,9 +70,3 @@ def encrypted(name: str, values: pl.Series, encryptor: Encryptor, players: Seque
     if filled is texts:
         return cipher
     return pl.Series(name, [None] * texts.len(), dtype=pl.String).scatter(texts.is_not_null().arg_true(), cipher)
-
-
-def replaced(frame: pl.DataFrame, columns: Sequence[pl.Series]) -> pl.DataFrame:
-    """The frame with these columns in the place of those of their names."""
-    new = {column.name: column for column in columns}
-    return pl.DataFrame([new.get(column.name, column) for column in frame.get_columns()])

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from smartico_sync.core.relation import IDS, Column
 from smartico_sync.core.tables import Condition, Table
@@ -27,8 +28,7 @@ Values = Callable[[Table, Column], Sequence[str | int]]
 BY_NAME = 100  # a view that is called like the recipe was made for it
 
 
-@dataclass(slots=True)
-class Attempt:
+class Attempt(Struct):
     """What was found; `problem` says why the table does not serve, empty where it does."""
 
     recipe: Recipe

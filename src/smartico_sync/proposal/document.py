@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from smartico_sync.catalogue.kinds import KINDS
 from smartico_sync.proposal.names import last_part
@@ -30,8 +31,7 @@ EVERY = {"profile": "5s", "transaction": "2s"}
 BRAND = "${EXT_BRAND_ID}"
 
 
-@dataclass(frozen=True, slots=True)
-class Heading:
+class Heading(Struct, frozen=True):
     """What is the same for all views. `url` holds no secret any more; `brand`: that of rows of which no column says it."""
 
     api: str

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from smartico_sync.catalogue.kinds import KINDS
 from smartico_sync.catalogue.properties import PROPERTIES, is_managed
@@ -36,8 +38,7 @@ TYPE = "tx_type"  # the type column of such a view
 ANY_CURSOR = "dt"  # a cursor that may have another name, where the view has the column anyway
 
 
-@dataclass(frozen=True, slots=True)
-class Proposed:
+class Proposed(Struct, frozen=True):
     """One view of the configuration.
 
     `plan`: the view to make, None where the relation is taken as it is; `index`: what the poll needs and the table has not.
@@ -66,8 +67,7 @@ class Proposed:
     cents: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Proposal:
+class Proposal(Struct, frozen=True):
     """The views in the order of the recipes, and what was looked for and not found, with the reason."""
 
     views: tuple[Proposed, ...]

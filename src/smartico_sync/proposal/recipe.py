@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 __all__ = ["ID", "Choice", "Field", "Recipe", "Shape"]
 
@@ -11,8 +12,7 @@ Shape = Literal["any", "number", "time", "flag"]
 ID = "@id"  # as a cursor: the primary key, where it is one whole number
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(Struct, frozen=True):
     """A column of the view.
 
     `words`: what it may be called in the table, best first; its own name comes first of all where it is not among them.
@@ -26,8 +26,7 @@ class Field:
     reach: Literal["own", "joined"] = "joined"
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(Struct, frozen=True):
     """A column whose value says which rows count. `table`: a name of the table that says it without such a column.
 
     `otherwise`: what a table without such a column, and without such a name, holds: nothing that counts, or only such rows.
@@ -39,8 +38,7 @@ class Choice:
     otherwise: Literal["nothing", "everything"] = "nothing"
 
 
-@dataclass(frozen=True, slots=True)
-class Recipe:
+class Recipe(Struct, frozen=True):
     """One view. `tables`: what the table is about, as `names.subject` writes it; `instead`: recipes it makes needless.
 
     `cursor`: what moves, best first, columns of the table itself. `filled`: the cursor's column is NULL until the row is what

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from smartico_sync.core.relation import IDS, TIMES
 from smartico_sync.core.tables import Join
@@ -29,8 +30,7 @@ SHAPES: Mapping[Shape, frozenset[str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Reachable:
+class Reachable(Struct, frozen=True):
     """A table, and the joins that lead to it: none for the table that the view is made of."""
 
     table: Table
@@ -38,8 +38,7 @@ class Reachable:
     joins: tuple[Join, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """The column that fills a field."""
 
     column: Column

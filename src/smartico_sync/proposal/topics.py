@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from smartico_sync.catalogue.kinds import KINDS
 from smartico_sync.config.personal import looks_identifying, plain_name
@@ -40,8 +42,7 @@ NOISE = re.compile(
 UNITS = ((10**11, "epoch_s"), (10**14, ""), (10**17, "epoch_us"), (10**20, "epoch_ns"))
 
 
-@dataclass(frozen=True, slots=True)
-class ProposedTopic:
+class ProposedTopic(Struct, frozen=True):
     """One view of a topic. `fields`: column → member; `units`: of those that are moments in numbers; `where`: member → values.
 
     `key`: `none` where no member is the event's own id. `version`: a member that grows with each change; empty where there is none.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote, urlencode
 from uuid import UUID
 from zlib import crc32
 
 import orjson
+from msgspec import Struct, field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,8 +36,7 @@ BRAND_UNKNOWN = 125
 MESSAGES = {BRAND_UNKNOWN: "Unknown ext_brand_id", 10001: "User not found", 20056: "Duplicate eid"}
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """One HTTP answer."""
 
     status: int

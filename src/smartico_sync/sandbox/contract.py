@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 import time
-from dataclasses import dataclass
 from functools import lru_cache
 from types import NoneType
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from smartico_sync.catalogue.events import EARLIEST_MS, EVENTS, FUTURE_MS, never_sent
 from smartico_sync.catalogue.kinds import KINDS
@@ -79,8 +80,7 @@ SETS = {
 PAST = frozenset(name for name, known in PROPERTIES.items() if known.past == "must be past")
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """What is wrong with an event: `reason` refuses it (empty: accepted), `violation` is only counted."""
 
     reason: str = ""

@@ -21,9 +21,10 @@ unknown-brand[=NAME]      refuse (125) the events of that brand, or of all
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 from zlib import crc32
+
+from msgspec import Struct
 
 from smartico_sync.errors import ConfigError
 
@@ -51,8 +52,7 @@ SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0}
 Outcome = Literal["accept", "before", "after"]
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(Struct, frozen=True):
     """One parsed fault. `seconds` holds a duration, `value` any other value as text; `share` lies in (0, 1]."""
 
     kind: str
@@ -64,8 +64,7 @@ class Fault:
         return f"{self.kind}{'=' + self.value if self.value else ''}{f':{self.share:g}' if self.share < 1 else ''}"
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True):
     """What happens to one request.
 
     First `latency_s` passes, then `hold_s` unless what is held is released. `before` then answers in place of accepting; otherwise the events are judged with `refuse` and

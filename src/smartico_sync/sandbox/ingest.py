@@ -7,13 +7,13 @@ import threading
 import time
 from collections import Counter
 from contextlib import contextmanager
-from dataclasses import replace
 from itertools import count
 from operator import itemgetter
 from random import Random
 from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
+from msgspec.structs import replace
 
 from smartico_sync.catalogue.events import creates_user
 from smartico_sync.sandbox.accepted_events import AcceptedEvents, packed, player, split

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 import structlog
+from msgspec import Struct
 
 from smartico_sync.config.secret_files import read_secret, with_password, without_password
 from smartico_sync.errors import SourceUnreachable
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Relation
     from smartico_sync.core.tables import IndexPlan, Table, ViewPlan
-    from smartico_sync.sources.protocol import Plan, Reading, ServerFacts, Source
+    from smartico_sync.sources.protocol import FirstPage, News, Plan, Reading, ServerFacts, Source
 
 __all__ = ["FreshPassword"]
 
@@ -30,8 +30,7 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 
-@dataclass(slots=True)
-class Opened:
+class Opened(Struct):
     """A source with one password, and how many use it."""
 
     source: Source
@@ -109,9 +108,9 @@ class FreshPassword:
         return self._url if found.value is None else with_password(without_password(self._url), found.value)
 
     @contextmanager
-    def reading(self, relation: Relation) -> Iterator[Reading]:
+    def reading(self, relation: Relation, first: FirstPage | None = None) -> Iterator[Reading]:
         """See the protocol."""
-        with self._used() as source, source.reading(relation) as reading:
+        with self._used() as source, source.reading(relation, first) as reading:
             yield reading
 
     def _ask(self, question: Callable[[Source], T]) -> T:
@@ -121,6 +120,10 @@ class FreshPassword:
     def describe(self, relation: Relation) -> Relation:
         """See the protocol."""
         return self._ask(lambda source: source.describe(relation))
+
+    def news(self, asked: Sequence[tuple[Relation, Position | None]]) -> News | None:
+        """See the protocol."""
+        return self._ask(lambda source: source.news(asked))
 
     def verify(self, relation: Relation) -> None:
         """See the protocol."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
+
+from msgspec import Struct, field
 
 from smartico_sync.core.relation import TIMES
 
@@ -19,7 +20,19 @@ if TYPE_CHECKING:
     from smartico_sync.core.replication import Replication
     from smartico_sync.core.tables import IndexPlan, Table, ViewPlan
 
-__all__ = ["Encrypted", "End", "NullScan", "Nulls", "Plan", "Reading", "ServerFacts", "Source"]
+__all__ = [
+    "Digest",
+    "Encrypted",
+    "End",
+    "FirstPage",
+    "News",
+    "NullScan",
+    "Nulls",
+    "Plan",
+    "Reading",
+    "ServerFacts",
+    "Source",
+]
 
 End = Literal[
     "through",  # the upper bound of a range belongs to it
@@ -41,8 +54,7 @@ NullScan = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class ServerFacts:
+class ServerFacts(Struct, frozen=True):
     """What the server is, for `smartico-sync check` and for the choice of a late-commit mechanism.
 
     `role`: primary, physical standby, logical replica, or unknown. `fence`: empty when the snapshot fence is valid here,
@@ -66,8 +78,7 @@ class ServerFacts:
         return "" if self.fence_for == "times" and cursor in TIMES else self.fence
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """How the engine runs the exact poll query. `uses_index`: whether the cursor is found by an index; None when unknown.
 
     `text` is the engine's own plan; `advice` the statement that would mend it (a CREATE INDEX), empty when nothing is wrong.
@@ -78,6 +89,27 @@ class Plan:
     text: str
     advice: str = ""
     summary: str = ""
+
+
+class FirstPage(Struct, frozen=True):
+    """A page without an upper bound that a reading will most likely be asked for first: `page(after, limit)`."""
+
+    after: Position | None
+    limit: int
+
+
+class Digest(Struct, frozen=True):
+    """So many `rows`, and a `sum` of their hashes."""
+
+    rows: int
+    sum: str
+
+
+class News(Struct, frozen=True):
+    """What one server answered: of which of the positions that were asked for rows are `found` behind it."""
+
+    server: str
+    found: tuple[bool, ...]
 
 
 class Reading(Protocol):
@@ -108,6 +140,10 @@ class Reading(Protocol):
         Empty where that cannot be known.
         """
 
+    @property
+    def first(self) -> FirstPage | None:
+        """The page that came in the round trip that opened the reading: to ask for it costs nothing. None: none did."""
+
     def replication(self) -> Replication:
         """How the server stands in its replication; UNKNOWN where the engine does not tell, or the user may not ask."""
 
@@ -128,6 +164,12 @@ class Reading(Protocol):
         """`@cursor` and `@key.*` only, for `low <= cursor <= high` (from the start for None), in order, up to `limit` rows.
 
         With `end` below, for `cursor < high`. `after` continues a previous answer. Rows at the last position as for `page`.
+        """
+
+    def digest(self, of: Literal["rows", "keys"], after: Position | None, high: str) -> Digest | None:
+        """What the rows after a position (all for None) with `cursor <= high` are, as `page` would return them, or `keys` theirs.
+
+        Equal digests, equal rows, up to a collision of 64-bit hashes. None where the engine does not tell them for less.
         """
 
     def rows(self, positions: Iterable[Position]) -> pl.DataFrame:
@@ -201,11 +243,17 @@ class Source(Protocol):
     def describe(self, relation: Relation) -> Relation:
         """The relation with `columns` filled from the database. ViewBroken when the cursor or a key column is missing."""
 
-    def reading(self, relation: Relation) -> AbstractContextManager[Reading]:
-        """Open a reading over a described relation.
+    def reading(self, relation: Relation, first: FirstPage | None = None) -> AbstractContextManager[Reading]:
+        """Open a reading over a described relation; where the engine can, with the page that will be asked for first.
 
         At its end ViewAltered is raised where rows were read and the relation has other columns than it was described with,
         but for engines where that takes long: there only where a value was not what its column promised.
+        """
+
+    def news(self, asked: Sequence[tuple[Relation, Position | None]]) -> News | None:
+        """Whether `page` would return any row behind each of these positions; said to be found where one of them cannot be asked.
+
+        In one round trip for all of them: None where the engine cannot.
         """
 
     def verify(self, relation: Relation) -> None:

@@ -5,8 +5,9 @@ A poll's `Reading` does not fit: a queue has no position to ask from, and a topi
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
+
+from msgspec import Struct, field
 
 from smartico_sync.core.messages.message import NO_MESSAGES
 
@@ -26,8 +27,7 @@ Keep = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Feed:
+class Feed(Struct, frozen=True):
     """What one view reads of a broker.
 
     `names`: topics or queues, or with `named_by` pattern one regular expression. `start`: where lanes begin that nobody has
@@ -54,11 +54,10 @@ class Feed:
     others: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(Struct, frozen=True):
     """Messages that were taken together, those of one lane in order; empty where none came in time.
 
-    `epochs`: by lane, what names the topic that its messages are of. `token` is the engine's own: what `commit` needs.
+    `epochs`: by lane, what names the topic that its messages are of, or the last of them where topics have no name of their own. `token` is the engine's own: what `commit` needs.
     `keep`: by lane, which messages the state has to keep because the broker does not show them again; no other lane's.
     """
 
@@ -68,8 +67,7 @@ class Page:
     keep: Mapping[str, Keep] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Lag:
+class Lag(Struct, frozen=True):
     """What waits in one lane: `messages`, and `time_ms`, when the first of them was written.
 
     Where nobody has seen that one, when the last that was read was written: it is younger. 0: not known.
@@ -80,8 +78,7 @@ class Lag:
     time_ms: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(Struct, frozen=True):
     """How a subscription stands, for people and metrics. `notes`: sentences worth telling, as long as they are true.
 
     Counts are since it was subscribed: `rebalances`, `gap_messages` that the broker deleted unread, and `deliveries`: how
@@ -95,8 +92,7 @@ class Standing:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Remark:
+class Remark(Struct, frozen=True):
     """One thing that `smartico-sync check` says of a feed. `wrong` keeps the view from working as it is meant to."""
 
     mark: Literal["fine", "advice", "wrong"]

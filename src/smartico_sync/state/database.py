@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 import sqlite3
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct
 
 from smartico_sync.errors import StateDamaged, StateError, StateUnwritable
 from smartico_sync.state.migrations import APPLICATION_ID, FIRST_VERSION, VERSION, migrate
@@ -57,8 +58,7 @@ WRITING = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class StateSizes:
+class StateSizes(Struct, frozen=True):
     """Bytes on the disk, log included, and of them those that hold nothing any more."""
 
     bytes: int

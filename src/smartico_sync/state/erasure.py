@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from smartico_sync.state import bodies, outbox
 from smartico_sync.state.dead_letters import as_position, signed
@@ -18,8 +19,7 @@ __all__ = ["PLACES", "Forgotten", "Identity", "forget"]
 PLACES = {"head": "head", "watermark": "watermark", "start_head": "start", "late": "late-commit memory"}
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(Struct, frozen=True):
     """A player, and how the rows of one view show whose they are.
 
     `player`: the hash. `user` at the place `user_at` of a row's key, and `brand` at `brand_at`; below 0 where the key does not
@@ -41,8 +41,7 @@ class Identity:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Forgotten:
+class Forgotten(Struct, frozen=True):
     """What of a player was taken out of one view.
 
     `outbox`: events that may be on their way. `places`: where his key still stands, because the view goes on from there.

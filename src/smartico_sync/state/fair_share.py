@@ -6,9 +6,10 @@ evens out a difference of two and more. What it may hold is settled by the lease
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,8 +21,7 @@ TURN = 1 / 3  # of a lease: what a member with more leaves to each with less to 
 ABANDONED = 2  # leases: what nobody took for so long is taken by whoever sees it
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(Struct, frozen=True):
     """A member that has been there for `here_s`. `groups`: those that it can work with, each with a hash of its configuration.
 
     `resting`: those of them that it let go on purpose, and leaves to others for now.
@@ -34,8 +34,7 @@ class Member:
     resting: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Seat:
+class Seat(Struct, frozen=True):
     """A group. `holder`: a member's id, or "" while it is free, which it has been for `free_s`; `wanted`: the name of the member that is to hold it.
 
     `before`: the id of the member that held it last.
@@ -48,8 +47,7 @@ class Seat:
     before: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """What a member does next. `refused`: groups that it knows by another configuration than a member that was there before."""
 
     take: tuple[str, ...]

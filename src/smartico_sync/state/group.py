@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 __all__ = ["First", "Group", "LaneHolder"]
 
@@ -13,8 +14,7 @@ First = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class LaneHolder:
+class LaneHolder(Struct, frozen=True):
     """A lane of a view that members share, and the member that reads it; empty while nobody does."""
 
     view: str
@@ -22,8 +22,7 @@ class LaneHolder:
     member: str
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(Struct, frozen=True):
     """Views that one member works with. `digest`: a hash of their configuration, which members of one group share.
 
     `shares`: the group whose topics this member reads together with others; empty for what one member works with alone.

@@ -8,9 +8,12 @@ import os
 import secrets
 import stat
 import uuid
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from msgspec import field
+from msgspec.structs import replace
+
+from smartico_sync.core.discreet import Discreet
 from smartico_sync.errors import StateDamaged, StateMissing, StateUnwritable
 
 if TYPE_CHECKING:
@@ -40,8 +43,7 @@ SecretPlace = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class KeyFile:
+class KeyFile(Discreet, frozen=True):
     """What `<state>.key` holds. The state file itself never holds the secret: a copy of it alone tells nothing.
 
     `place`: where the secret is; kept apart, a copy of both files tells nothing.
@@ -50,8 +52,10 @@ class KeyFile:
     `opened`: how many processes have worked with the state: one that knows of fewer is an older copy, put there by hand.
     """
 
+    unprinted = frozenset({"secret"})
+
     state_id: str
-    secret: bytes = field(repr=False)
+    secret: bytes
     generations: Mapping[str, int] = field(default_factory=dict)
     place: SecretPlace = "beside"
     opened: int = 0

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import sys
 from array import array
-from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING, cast
 
 import polars as pl
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -41,18 +42,29 @@ BUCKET_MS = 3_600_000  # counts are kept per hour of a timestamp cursor, per 3.6
 PRUNE_PAGES = 256  # pages dropped in one transaction: a few milliseconds, so that commits hardly wait
 READ_PAGES = 64  # pages read under the store's lock at a time
 
-WIDTHS: dict[int, tuple[str, type[pl.DataType]]] = {
-    1: ("B", pl.UInt8),
-    2: ("H", pl.UInt16),
-    4: ("I", pl.UInt32),
-    8: ("Q", pl.UInt64),
-}
-SCHEMA = {"key": pl.UInt64, "cursor_ms": pl.Int64}
-COUNTS = {"bucket": pl.Int64, "n": pl.Int64}
+LETTERS = {1: "B", 2: "H", 4: "I", 8: "Q"}  # of `struct`, for offsets of so many bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+# Functions, so that commands which have no tables need not import polars.
+@cache
+def offset_types() -> dict[int, type[pl.DataType]]:
+    """Of offsets of so many bytes."""
+    return {1: pl.UInt8, 2: pl.UInt16, 4: pl.UInt32, 8: pl.UInt64}
+
+
+@cache
+def schema() -> pl.Schema:
+    """Of a page's rows."""
+    return pl.Schema({"key": pl.UInt64, "cursor_ms": pl.Int64})
+
+
+@cache
+def counts_schema() -> pl.Schema:
+    """Of counts by bucket."""
+    return pl.Schema({"bucket": pl.Int64, "n": pl.Int64})
+
+
+class Page(Struct, frozen=True):
     """The keys of one acknowledged page, packed."""
 
     low_ms: int
@@ -73,7 +85,7 @@ def pack(rows: pl.DataFrame) -> Page | None:
     if width:
         # Unsigned and wrapping, because the difference of two Int64 may need all 64 bits.
         offsets = cursors.reinterpret(signed=False) - pl.Series([low % (1 << 64)], dtype=pl.UInt64)
-        blob += little(WIDTHS[width][0], offsets.to_list())
+        blob += little(LETTERS[width], offsets.to_list())
     return Page(low, high, rows.height, blob)
 
 
@@ -83,7 +95,7 @@ def unpack(page: Page) -> pl.DataFrame:
     width = (len(page.blob) - 8 * page.n) // page.n
     if width == 0:
         return pl.DataFrame([keys]).with_columns(cursor_ms=pl.lit(page.low_ms, pl.Int64))
-    offsets = numbers(page.blob[8 * page.n :], WIDTHS[width][1], page.n).cast(pl.UInt64)
+    offsets = numbers(page.blob[8 * page.n :], offset_types()[width], page.n).cast(pl.UInt64)
     cursors = (offsets + pl.Series([page.low_ms % (1 << 64)], dtype=pl.UInt64)).reinterpret(signed=True)
     return pl.DataFrame([keys, cursors.alias("cursor_ms")])
 
@@ -96,17 +108,24 @@ def keys_of(pages: Sequence[Page]) -> pl.Series:
 def count_buckets(cursors: pl.Series, bucket: int = BUCKET_MS) -> pl.DataFrame:
     """Count [bucket Int64 (its lowest cursor), n Int64], ascending; buckets of negative cursors are floored too."""
     if cursors.is_empty():
-        return pl.DataFrame(schema=COUNTS)
-    low, high = (each // bucket for each in bounds(cursors))
-    if low == high:  # nearly every page: grouping costs more than packing it
-        return pl.DataFrame({"bucket": [low * bucket], "n": [cursors.len()]}, schema=COUNTS)
+        return pl.DataFrame(schema=counts_schema())
     floors = (cursors.rename("bucket") // bucket) * bucket
     return floors.to_frame().group_by("bucket").agg(n=pl.len().cast(pl.Int64)).sort("bucket")
 
 
+def counted(cursors: pl.Series) -> list[tuple[int, int]]:
+    """The same as rows."""
+    if cursors.is_empty():
+        return []
+    low, high = (each // BUCKET_MS for each in bounds(cursors))
+    if low == high:  # nearly every page: grouping costs more than packing it
+        return [(low * BUCKET_MS, cursors.len())]
+    return count_buckets(cursors).rows()
+
+
 def append(connection: Statements, view_no: int, at_ms: int, rows: pl.DataFrame) -> Inserted | None:
     """Add a page inside the caller's transaction; its number is its sequence number. None when there is nothing to keep."""
-    if rows.schema != SCHEMA or rows.get_column("key").null_count() or rows.get_column("cursor_ms").null_count():
+    if rows.schema != schema() or rows.get_column("key").null_count() or rows.get_column("cursor_ms").null_count():
         rows = rows.select(pl.col("key").cast(pl.UInt64), pl.col("cursor_ms").cast(pl.Int64)).drop_nulls()
     page = pack(rows)
     if page is None:
@@ -125,7 +144,7 @@ def add_counts(connection: Statements, view_no: int, cursors: pl.Series, *, sign
     connection.executemany(
         "INSERT INTO ledger_count (view_no, bucket, n) VALUES (?, ?, ?) "
         "ON CONFLICT (view_no, bucket) DO UPDATE SET n = ledger_count.n + excluded.n",
-        [(view_no, bucket, sign * n) for bucket, n in count_buckets(cursors).iter_rows()],
+        [(view_no, bucket, sign * n) for bucket, n in counted(cursors)],
     )
 
 
@@ -190,10 +209,10 @@ def count_keys(connection: Statements, view_no: int, low_ms: int, high_ms: int, 
             "SELECT bucket, n FROM ledger_count WHERE view_no = ? AND bucket >= ? AND bucket < ?",
             (view_no, low_ms, high_ms),
         ).fetchall()
-        counts = pl.DataFrame(kept, schema=COUNTS, orient="row")
+        counts = pl.DataFrame(kept, schema=counts_schema(), orient="row")
     else:
         pages = between(connection, view_no, low_ms, high_ms)
-        counts = pl.DataFrame(schema=COUNTS)
+        counts = pl.DataFrame(schema=counts_schema())
         while some := list(islice(pages, READ_PAGES)):
             counts.extend(count_buckets(pl.concat(some).get_column("cursor_ms"), bucket))
     coarse = counts.group_by((pl.col("bucket") // bucket) * bucket).agg(pl.col("n").sum())

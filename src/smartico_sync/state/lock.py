@@ -6,10 +6,11 @@ import fcntl
 import os
 import socket
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
+
+from msgspec import Struct
 
 from smartico_sync.errors import StateLocked, StateUnwritable
 from smartico_sync.state.key_file import own_like
@@ -19,8 +20,7 @@ __all__ = ["ProcessLock"]
 MOST_BYTES = 1_000  # of a lock file
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
+class Holder(Struct, frozen=True):
     """Who holds a lock. `namespace` tells containers apart: in each of them process ids begin with 1."""
 
     process: str = ""

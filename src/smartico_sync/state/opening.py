@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from smartico_sync.errors import StateDamaged, StateMissing, StateUnwritable
 from smartico_sync.state import view_positions

@@ -6,11 +6,13 @@ import hashlib
 import os
 import socket
 import tempfile
-from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
+from smartico_sync.core.discreet import Discreet
 from smartico_sync.errors import StateUnwritable
 from smartico_sync.state.key_file import key_path, read_key_file
 
@@ -34,12 +36,13 @@ STORE, RECOVERY = "smartico_sync.state.store", "smartico_sync.state.recovery"
 SERVER = "smartico_sync.state.postgresql.opening"
 
 
-@dataclass(frozen=True, slots=True)
-class FilePlace:
+class FilePlace(Discreet, frozen=True):
     """A state file. `apart`: its secret, where it is kept elsewhere."""
 
+    unprinted = frozenset({"apart"})
+
     path: Path
-    apart: bytes | None = field(default=None, repr=False)
+    apart: bytes | None = None
 
     def __str__(self) -> str:
         return str(self.path)
@@ -69,15 +72,16 @@ class FilePlace:
         return done
 
 
-@dataclass(frozen=True, slots=True)
-class ServerPlace:
+class ServerPlace(Discreet, frozen=True):
     """A state in PostgreSQL. `secret`: what it is kept under; `lease_s`: how long it is held without being renewed.
 
     Who opens it to write holds all of `groups`. `member`: what this member is called; `id`: what tells its daemon from others of the name.
     """
 
-    url: str = field(repr=False)
-    secret: bytes = field(repr=False)
+    unprinted = frozenset({"url", "secret"})
+
+    url: str
+    secret: bytes
     lease_s: float
     groups: tuple[Group, ...]
     member: str = ""

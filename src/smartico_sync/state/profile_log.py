@@ -14,18 +14,19 @@ import sqlite3
 import zlib
 from bisect import bisect_left
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
+from msgspec import Struct, field
 
 from smartico_sync.core.few_texts import FEW
-from smartico_sync.state.profile_tree import NOTHING, complete, framed, read, upsert
+from smartico_sync.core.picked import picked, replaced
+from smartico_sync.state.profile_tree import complete, framed, nothing, read, read_few, upsert
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-__all__ = ["SLICE", "DamagedLog", "ProfileLog", "append"]
+__all__ = ["SLICE", "DamagedLog", "ProfileLog"]
 
 TOGETHER = 4  # rows of the log of like size that are made one, so that a page of one profile hardly ever rewrites any
 PIECE = 4_096  # profiles in one row of the log at most: some 150 KB, read and deleted as a whole
@@ -37,6 +38,7 @@ SHARE = 16  # the log may take this part of the file: some ten profiles then go 
 LEAST_BYTES = 4 * 1024 * 1024  # in memory; below it the tree fits SQLite's cache anyway
 MOST_BYTES = 64 * 1024 * 1024  # in memory; while it is moved there may be twice as much
 
+NOTHING_WRITTEN: Mapping[bytes, pl.DataFrame] = {}
 SECURE_DELETE = ("OFF", "ON", "FAST")  # SQLite answers with the number, and takes the word
 
 
@@ -44,12 +46,11 @@ class DamagedLog(sqlite3.DatabaseError):
     """A row of the log is not what was written: the file is damaged, though SQLite does not notice."""
 
 
-@dataclass(slots=True)
-class Held:
+class Held(Struct):
     """What memory holds of a view's log: runs, each in ascending order of its ids; a later run goes before an earlier one.
 
-    `fresh` is what came after row `through` of the log, up to row `loaded`; `moving` is what came before, and is in the tree
-    up to the id `after`.
+    `fresh` is what came after row `through` of the log, up to row `loaded`, and takes `fresh_bytes` of memory; `moving` is
+    what came before, and is in the tree up to the id `after`.
     """
 
     loaded: int = 0
@@ -57,12 +58,16 @@ class Held:
     after: int | None = None
     moving: list[pl.DataFrame] = field(default_factory=list)
     fresh: list[pl.DataFrame] = field(default_factory=list)
+    fresh_bytes: int = 0
 
     def add(self, page: pl.DataFrame) -> None:
         """Take what came last; small runs are merged, so that there are few."""
         self.fresh.append(page)
-        if len(self.fresh) <= RUNS:
-            return
+        if len(self.fresh) > RUNS:
+            self._merge()
+        self.fresh_bytes = int(sum(run.estimated_size() for run in self.fresh))
+
+    def _merge(self) -> None:
         while len(self.fresh) > 1:
             before, last = self.fresh[-2:]
             if before.height > 2 * last.height or before.height + last.height > RUN:
@@ -72,11 +77,7 @@ class Held:
     def begin(self) -> None:
         """Let all there is be moved from now on."""
         self.through, self.after, self.moving, self.fresh = self.loaded, None, self.fresh, []
-
-    @property
-    def fresh_bytes(self) -> int:
-        """How much memory holds that is not being moved."""
-        return int(sum(run.estimated_size() for run in self.fresh))
+        self.fresh_bytes = 0
 
 
 class ProfileLog:
@@ -84,15 +85,27 @@ class ProfileLog:
 
     def __init__(self) -> None:
         self._views: dict[int, Held] = {}
+        self._behind: set[int] = set()  # views whose log has rows that memory lacks
+        self._written: dict[bytes, pl.DataFrame] = {}  # what was written last, by its bytes
         self._version = -1
 
-    def known(self, connection: sqlite3.Connection, view_no: int, ids: pl.Series) -> pl.DataFrame:
-        """Return the profiles among `ids` (Int64, ascending), as they came last; in no order."""
-        if ids.len() <= FEW:
-            found = self.few(connection, view_no, ids.to_list())
-            rest = [number for number in ids.to_list() if number not in found]
-            moved = read(connection, view_no, pl.Series(rest, dtype=pl.Int64)).rows() if rest else []
-            return framed([*found.values(), *moved])
+    def append(self, connection: sqlite3.Connection, view_no: int, page: pl.DataFrame) -> None:
+        """Add profiles [id Int64, whole, parts, cursor_at] inside the caller's transaction; of equal ids the last one stays."""
+        self._behind.add(view_no)
+        self._written = append(connection, view_no, page)
+
+    def known(
+        self, connection: sqlite3.Connection, view_no: int, ids: Sequence[int]
+    ) -> Sequence[tuple[int, bytes, bytes | None, int | None]]:
+        """Return the profiles among `ids` (ascending), as they came last; in no order."""
+        if len(ids) <= FEW:
+            found = self.few(connection, view_no, ids)
+            rest = [number for number in ids if number not in found]
+            return [*found.values(), *(read_few(connection, view_no, rest) if rest else [])]
+        return self._among(connection, view_no, pl.Series("id", ids, dtype=pl.Int64)).rows()
+
+    def _among(self, connection: sqlite3.Connection, view_no: int, ids: pl.Series) -> pl.DataFrame:
+        """The same of many."""
         logged = self.logged(connection, view_no, ids)
         if logged.height:
             ids = ids.filter(~ids.is_in(logged.get_column("id").implode()))
@@ -121,7 +134,7 @@ class ProfileLog:
             if hits.height:
                 found.append(complete(hits))
                 wanted = wanted.join(hits, on="id", how="anti", maintain_order="left").set_sorted("id")
-        return pl.concat(found) if found else NOTHING
+        return pl.concat(found) if found else nothing()
 
     def few(self, connection: sqlite3.Connection, view_no: int, ids: Sequence[int]) -> dict[int, tuple[Any, ...]]:
         """Return what `logged` does of a handful of ids, by id: searched one by one, as a query would cost more."""
@@ -140,6 +153,8 @@ class ProfileLog:
         """Whether the log has outgrown its share of the file, with what was written to this view's; or even to twice that."""
         self._held(connection, view_no)
         fresh = sum(held.fresh_bytes for held in self._views.values())
+        if fresh < LEAST_BYTES:
+            return "little"
         share = capacity(connection)
         return "little" if fresh < share else "enough" if fresh < 2 * share else "too much"
 
@@ -187,10 +202,14 @@ class ProfileLog:
         if version != self._version:  # another process has written
             self.drop()
             self._version = version
-        held = self._views.setdefault(view_no, Held())
+        held = self._views.get(view_no)
+        if held is None:
+            held = self._views[view_no] = Held()
+        elif view_no not in self._behind:
+            return held
         some: list[pl.DataFrame] = []
         loaded = held.loaded
-        for loaded, page in pages(connection, view_no, held.loaded):  # noqa: B007 - the last one counts
+        for loaded, page in pages(connection, view_no, held.loaded, self._written):  # noqa: B007 - the last one counts
             if some and sum(each.height for each in some) + page.height > RUN:
                 held.add(newest(some))
                 some = []
@@ -198,16 +217,17 @@ class ProfileLog:
         if some:
             held.add(newest(some) if len(some) > 1 else some[0])
         held.loaded = loaded
+        self._behind.discard(view_no)
         return held
 
 
-def append(connection: sqlite3.Connection, view_no: int, page: pl.DataFrame) -> None:
-    """Add profiles [id Int64, whole, parts, cursor_at] inside the caller's transaction; of equal ids the last one stays.
+def append(connection: sqlite3.Connection, view_no: int, page: pl.DataFrame) -> dict[bytes, pl.DataFrame]:
+    """Add profiles to the log; its new rows, by the bytes that they were written as.
 
     Small rows at the end of the log are taken into the new one once there are some of its size, so that there are few however
     small the pages are.
     """
-    if page.schema != NOTHING.schema:
+    if page.schema != nothing().schema:
         page = page.with_columns(pl.col("whole", "parts").cast(pl.Binary))
     page = newest([page]) if page.height > 1 else slim(page)
     last = connection.execute(
@@ -219,10 +239,12 @@ def append(connection: sqlite3.Connection, view_no: int, page: pl.DataFrame) -> 
         page = newest([*(before for _, before in pages(connection, view_no, first - 1)), page])
         with overwriting(connection):
             connection.execute("DELETE FROM profile_log WHERE view_no = ? AND seq >= ?", (view_no, first))
+    written = {packed(piece): piece for piece in page.iter_slices(PIECE)}
     connection.executemany(
         "INSERT INTO profile_log (view_no, n, sum, page) VALUES (?, ?, ?, ?)",
-        [(view_no, *packed(piece)) for piece in page.iter_slices(PIECE)],
+        [(view_no, *row) for row in written],
     )
+    return {blob: piece for (_, _, blob), piece in written.items()}
 
 
 def like(n: int, sizes: Sequence[int]) -> int:
@@ -273,13 +295,19 @@ def numbered(view_no: int, profiles: pl.DataFrame) -> list[tuple[Any, ...]]:
     return [(view_no, *row) for row in complete(profiles).iter_rows()]
 
 
-def pages(connection: sqlite3.Connection, view_no: int, seq: int) -> Iterator[tuple[int, pl.DataFrame]]:
-    """Yield the pages of a view's log after a sequence number, in order, each with its own. Raises DamagedLog."""
+def pages(
+    connection: sqlite3.Connection, view_no: int, seq: int, known: Mapping[bytes, pl.DataFrame] = NOTHING_WRITTEN
+) -> Iterator[tuple[int, pl.DataFrame]]:
+    """Yield the pages of a view's log after a sequence number, in order, each with its own. Raises DamagedLog.
+
+    `known`: what some bytes are, which need not be unpacked.
+    """
     found = connection.execute(
         "SELECT seq, n, sum, page FROM profile_log WHERE view_no = ? AND seq > ? ORDER BY seq", (view_no, seq)
     )
     for number, n, check, blob in found:
-        yield number, unpacked(number, n, check, blob)
+        there = known.get(blob)
+        yield number, unpacked(number, n, check, blob) if there is None else there
 
 
 def capacity(connection: sqlite3.Connection) -> int:
@@ -304,7 +332,7 @@ def unpacked(seq: int, n: int, check: int, blob: bytes) -> pl.DataFrame:
     page = pl.read_ipc_stream(blob)
     if page.height != n:
         raise DamagedLog(f"row {seq} of the log of profiles")
-    return page.set_sorted("id")
+    return replaced(page, [page.get_column("id").set_sorted()])
 
 
 def newest(runs: Sequence[pl.DataFrame]) -> pl.DataFrame:
@@ -312,8 +340,8 @@ def newest(runs: Sequence[pl.DataFrame]) -> pl.DataFrame:
     if sum(run.height for run in runs) <= FEW:
         last = {row[0]: row for run in runs for row in rows_of(run)}
         page = framed([last[number] for number in sorted(last)])
-        return slim(pl.DataFrame([page.get_column("id").set_sorted(), *page.get_columns()[1:]]))
-    merged = pl.concat([complete(run) for run in runs] or [NOTHING]).sort("id", maintain_order=True)
+        return slim(replaced(page, [page.get_column("id").set_sorted()]))
+    merged = pl.concat([complete(run) for run in runs] or [nothing()]).sort("id", maintain_order=True)
     ids = merged.get_column("id")
     return slim(merged.filter(ids.ne_missing(ids.shift(-1)))).set_sorted("id")
 
@@ -332,4 +360,4 @@ def following(run: pl.DataFrame, after: int | None) -> pl.DataFrame:
 def slim(page: pl.DataFrame) -> pl.DataFrame:
     """Profiles without a column that holds nothing."""
     empty = "parts" in page.columns and page.get_column("parts").null_count() == page.height
-    return page.drop("parts") if empty else page
+    return picked(page, (name for name in page.columns if name != "parts")) if empty else page

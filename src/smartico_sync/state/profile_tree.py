@@ -2,41 +2,49 @@
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from smartico_sync.core.picked import table
+
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
 
-__all__ = ["NOTHING", "complete", "framed", "read", "upsert"]
-
-NO_PARTS = pl.lit(None, pl.Binary).alias("parts")
-NOTHING = pl.DataFrame(schema={"id": pl.Int64, "whole": pl.Binary, "parts": pl.Binary, "cursor_at": pl.Int64})
+__all__ = ["complete", "framed", "nothing", "read", "upsert"]
 
 GROUP = 256  # profiles written by one statement: after each the thread queues for Python's lock, with the state in its hands
 
 
+@cache
+def nothing() -> pl.DataFrame:
+    """No profiles. A function, so that commands which have no tables need not import polars."""
+    return pl.DataFrame(schema={"id": pl.Int64, "whole": pl.Binary, "parts": pl.Binary, "cursor_at": pl.Int64})
+
+
 def read(connection: sqlite3.Connection, view_no: int, ids: pl.Series) -> pl.DataFrame:
     """Read the profiles with these ids (Int64, ascending): [id Int64, whole, parts, cursor_at], in no order."""
-    if ids.is_empty():
-        return NOTHING
-    numbers = ",".join(map(str, ids.to_list()))
-    rows = connection.execute(
+    return nothing() if ids.is_empty() else framed(read_few(connection, view_no, ids.to_list()))
+
+
+def read_few(connection: sqlite3.Connection, view_no: int, ids: Sequence[int]) -> list[tuple[Any, ...]]:
+    """The same as rows."""
+    numbers = ",".join(map(str, ids))
+    return connection.execute(
         "SELECT p.id, p.whole, p.parts, p.cursor_at FROM json_each(?) AS wanted "
         "CROSS JOIN profile AS p ON p.view_no = ? AND p.id = wanted.value",
         (f"[{numbers}]", view_no),
     ).fetchall()
-    return framed(rows)
 
 
 def framed(rows: Sequence[tuple[Any, ...]]) -> pl.DataFrame:
     """Rows (id, whole, parts, cursor_at) as columns."""
     columns = zip(*rows, strict=True) if rows else ((), (), (), ())
-    types = NOTHING.schema.items()
-    return pl.DataFrame([pl.Series(name, held, dtype=kind) for (name, kind), held in zip(types, columns, strict=True)])
+    types = nothing().schema.items()
+    return table(pl.Series(name, held, dtype=kind) for (name, kind), held in zip(types, columns, strict=True))
 
 
 def upsert(connection: sqlite3.Connection, view_no: int, profiles: pl.DataFrame) -> None:
@@ -54,4 +62,8 @@ def upsert(connection: sqlite3.Connection, view_no: int, profiles: pl.DataFrame)
 
 def complete(page: pl.DataFrame) -> pl.DataFrame:
     """Profiles with every column."""
-    return page if "parts" in page.columns else page.select("id", "whole", NO_PARTS, "cursor_at")
+    return (
+        page
+        if "parts" in page.columns
+        else page.select("id", "whole", pl.lit(None, pl.Binary).alias("parts"), "cursor_at")
+    )

@@ -8,14 +8,13 @@ import polars as pl
 
 from smartico_sync.core.few_texts import FEW
 from smartico_sync.core.identity import signed
-from smartico_sync.core.picked import picked
+from smartico_sync.core.picked import table
 
 if TYPE_CHECKING:
     from smartico_sync.state.statements import Statements
 
-__all__ = ["SCHEMA", "forget", "known", "remember"]
+__all__ = ["forget", "known", "remember"]
 
-SCHEMA = {"id": pl.UInt64, "whole": pl.Binary, "parts": pl.Binary, "cursor_at": pl.Int64}
 FORGOTTEN = b""  # no fingerprint is equal to it
 CHUNK = 20_000  # ids looked up by one statement: bounds its memory, large enough that its cost does not show
 
@@ -23,14 +22,16 @@ CHUNK = 20_000  # ids looked up by one statement: bounds its memory, large enoug
 def known(connection: Statements, view_no: int, ids: pl.Series) -> pl.DataFrame:
     """Read the profiles with these ids, in no order; ids that are not known have no row."""
     there = ids if ids.len() == 1 and not ids.null_count() else ids.unique().drop_nulls()
-    wanted = signed(there.cast(pl.UInt64)).sort()  # ascending: neighbours share a database page
-    rows = []
-    for start in range(0, wanted.len(), CHUNK):
-        rows += connection.known_profiles(view_no, wanted.slice(start, CHUNK).to_list())
+    names = signed(there.cast(pl.UInt64))
+    # Ascending, because neighbours share a database page.
+    wanted = sorted(names.to_list()) if names.len() <= FEW else names.sort().to_list()
+    rows: list[tuple[int, bytes, bytes | None, int | None]] = []
+    for start in range(0, len(wanted), CHUNK):
+        rows += connection.known_profiles(view_no, wanted[start : start + CHUNK])
     if not rows:
-        return pl.DataFrame(schema=SCHEMA)
+        return pl.DataFrame(schema={"id": pl.UInt64, "whole": pl.Binary, "parts": pl.Binary, "cursor_at": pl.Int64})
     found, whole, parts, cursor_at = zip(*rows, strict=True)
-    return pl.DataFrame(
+    return table(
         [
             pl.Series("id", [number % (1 << 64) for number in found], dtype=pl.UInt64)
             if len(found) <= FEW
@@ -45,7 +46,8 @@ def known(connection: Statements, view_no: int, ids: pl.Series) -> pl.DataFrame:
 def remember(connection: Statements, view_no: int, profiles: pl.DataFrame) -> None:
     """Insert or replace profiles, inside the caller's transaction; of equal ids the last one stays."""
     at = profiles.get_column("cursor_at").cast(pl.Int64)
-    page = pl.DataFrame([signed(profiles.get_column("id").cast(pl.UInt64)), *picked(profiles, ("whole", "parts")), at])
+    ids = signed(profiles.get_column("id").cast(pl.UInt64))
+    page = table([ids, *(profiles.get_column(name) for name in ("whole", "parts")), at])
     connection.remember_profiles(view_no, page if page.height == 1 else page.sort("id", maintain_order=True))
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import sqlite3
 import time
 from contextlib import closing, suppress
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from cryptography.exceptions import InvalidTag
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from smartico_sync.errors import StateError, StateMissing, StateUnwritable
 from smartico_sync.state import outbox, told_sets, view_positions
@@ -71,8 +72,7 @@ def renew(path: Path, starts: Mapping[str, str] | None = None, apart: bytes | No
     return aside
 
 
-@dataclass(frozen=True, slots=True)
-class ViewRestored:
+class ViewRestored(Struct, frozen=True):
     """A view as a backup brings it back; `replaced`: where it was, None where that cannot be read.
 
     `kept`: the generation of event ids that was begun after the backup and goes on, 0 for none.
@@ -84,8 +84,7 @@ class ViewRestored:
     kept: int
 
 
-@dataclass(frozen=True, slots=True)
-class Restored:
+class Restored(Struct, frozen=True):
     """What a restore did. `aside`: where it put what was there. `generations` are unknown where nothing of that is readable."""
 
     aside: Path | str | None
@@ -93,8 +92,7 @@ class Restored:
     generations: Literal["compared", "unknown"]
 
 
-@dataclass(frozen=True, slots=True)
-class Replaced:
+class Replaced(Struct, frozen=True):
     """What can still be read of a state that is about to be replaced.
 
     `names`: by identity of a view, what was ever on its way in sets that are told by difference.

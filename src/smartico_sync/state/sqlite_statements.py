@@ -5,12 +5,12 @@ from __future__ import annotations
 import sqlite3
 from typing import TYPE_CHECKING, Any
 
-import polars as pl
-
 from smartico_sync.state import profile_log
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    import polars as pl
 
     from smartico_sync.errors import SyncError
 
@@ -45,7 +45,7 @@ class SqliteStatements(sqlite3.Connection):
 
     def remember_profiles(self, view_no: int, profiles: pl.DataFrame) -> None:
         """Insert or replace profiles."""
-        profile_log.append(self, view_no, profiles)
+        self.profile_log.append(self, view_no, profiles)
 
     def erase_profile(self, view_no: int, number: int) -> int:
         """Delete a profile by its id."""
@@ -80,6 +80,6 @@ class SqliteStatements(sqlite3.Connection):
         self.execute("DELETE FROM sqlite_sequence WHERE name = ?", (table,))
         self.execute("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", (table, number))
 
-    def known_profiles(self, view_no: int, ids: Sequence[int]) -> list[tuple[int, bytes, bytes | None, int | None]]:
+    def known_profiles(self, view_no: int, ids: Sequence[int]) -> Sequence[tuple[int, bytes, bytes | None, int | None]]:
         """Read profiles by their ids."""
-        return self.profile_log.known(self, view_no, pl.Series("id", ids, dtype=pl.Int64)).rows()
+        return self.profile_log.known(self, view_no, ids)

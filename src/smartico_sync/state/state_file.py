@@ -5,8 +5,9 @@ from __future__ import annotations
 import sqlite3
 import threading
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
+
+from msgspec.structs import replace
 
 from smartico_sync.errors import StateError, StateMissing, StateUnwritable
 from smartico_sync.state import opening, recovery
@@ -253,12 +254,13 @@ class StateFile:
 
     def _remember_files(self) -> None:
         """Note files that are new, and have the log brought into the file when it is long."""
-        log_bytes = 0
+        log_bytes, log = 0, self._own_files[-1]
         for file in self._own_files:
-            with suppress(OSError):
-                status = file.stat()
-                self._files.setdefault(file, inode(status))
-                log_bytes = status.st_size
+            if file is log or file not in self._files:
+                with suppress(OSError):
+                    status = file.stat()
+                    self._files.setdefault(file, inode(status))
+                    log_bytes = status.st_size
         if self._upkeep and log_bytes >= CHECKPOINT_BYTES:
             self._upkeep.checkpoint(self._checkpoint)
 

@@ -62,7 +62,7 @@ class StoredHistory(StoredViews):
         number = self.number(view)
         with self.reading() as connection:
             pages = list(ledger.between(connection, number, low_ms, high_ms))
-        return pl.concat(pages) if pages else pl.DataFrame(schema=ledger.SCHEMA)
+        return pl.concat(pages) if pages else pl.DataFrame(schema=ledger.schema())
 
     def acknowledged_at(self, view: str, cursor_ms: int, key: int) -> int | None:
         """Return when (epoch ms) the row of that ledger key and cursor was acknowledged; None when it was not, or its key is pruned."""

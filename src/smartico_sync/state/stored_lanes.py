@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct
 
 from smartico_sync.errors import PositionMoved, StateError
 from smartico_sync.state import lanes, view_positions
@@ -18,8 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Claimed", "StoredLanes"]
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
+class Claimed(Struct, frozen=True):
     """Lanes that a member was given. `left`: how those before let go of them; badly: what they sent may not be known in full.
 
     `first_load`: whether anything of its lanes was there before the view began.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from smartico_sync.state import lanes, outbox
+from smartico_sync.state import lanes, outbox, view_positions
 from smartico_sync.state.open_state import OpenState
 
 if TYPE_CHECKING:
@@ -18,13 +18,15 @@ __all__ = ["StoredOutbox"]
 class StoredOutbox(OpenState):
     """What may be on its way, of a state's views. A commit takes out the pages that it names."""
 
-    def keep_outbox_page(self, view: str, page: bytes) -> int:
+    def keep_outbox_page(self, view: str, page: bytes, sent_ms: int | None = None) -> int:
         """Keep profiles (`core.outbox.packed`) that are about to be sent; the page's id, higher than that of any before.
 
-        On the disk when this returns, also after a power cut.
+        On the disk when this returns, also after a power cut. `sent_ms`: noted with them, as by `sending`.
         """
         number = self.number(view)
         with self.committing("flushed") as connection:
+            if sent_ms is not None:
+                view_positions.sending(connection, number, sent_ms)
             kept = outbox.keep(connection, self.secret, number, page)
         return kept.number
 

@@ -143,10 +143,7 @@ class StoredPages(StoredViews):
         """Note that rows of the order up to this cursor, as in the ledger, are about to be sent."""
         number = self.number(view)
         with self.committing() as connection:
-            connection.execute(
-                "UPDATE view SET sent_ms = :ms WHERE no = :no AND (sent_ms IS NULL OR sent_ms < :ms)",
-                {"ms": sent_ms, "no": number},
-            )
+            view_positions.sending(connection, number, sent_ms)
 
     def ahead(self, view: str) -> pl.Series:
         """Return the ledger keys (UInt64) of rows that were sent before their time, which has not come yet."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
+
+from msgspec.structs import replace
 
 from smartico_sync.core.identity import FORMATS
 from smartico_sync.core.records import ViewRow
@@ -29,6 +30,7 @@ __all__ = [
     "raise_generation",
     "reached",
     "read",
+    "sending",
 ]
 
 COLUMNS = "name, identity, formats, head, watermark, late, definition, started_from, updated_ms, generation"
@@ -150,6 +152,14 @@ def add_totals(connection: Statements, view_no: int, counts: Mapping[str, int]) 
         [
             (view_no, name, n) for name, n in sorted(counts.items()) if n
         ],  # members that share a view wait for each other in one order
+    )
+
+
+def sending(connection: Statements, view_no: int, sent_ms: int) -> None:
+    """Note that rows up to this cursor are about to be sent, inside the caller's transaction."""
+    connection.execute(
+        "UPDATE view SET sent_ms = :ms WHERE no = :no AND (sent_ms IS NULL OR sent_ms < :ms)",
+        {"ms": sent_ms, "no": view_no},
     )
 
 

@@ -6,11 +6,12 @@ import threading
 import time
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as NotYet
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import polars as pl
 import structlog
+from msgspec import Struct
+from msgspec.structs import replace
 
 from smartico_sync.core.batches import weight
 from smartico_sync.core.pipeline import ledger_of, position_at
@@ -51,8 +52,7 @@ GLANCE_S = 0.2  # how often a wait looks whether the daemon is ending
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class Stretch:
+class Stretch(Struct, frozen=True):
     """The part of a view's history that can be sent, both ends included, and how many rows it holds (0: not counted)."""
 
     low: str

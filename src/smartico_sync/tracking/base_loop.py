@@ -8,11 +8,12 @@ import time
 import traceback
 from abc import ABC, abstractmethod
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Generic, Literal, TypeVar
 
 import structlog
+from msgspec import Struct
+from msgspec.structs import replace
 
 from smartico_sync.catalogue.kinds import kind
 from smartico_sync.core.backoff import Backoff
@@ -55,8 +56,7 @@ T = TypeVar("T", bound=Tools)
 S = TypeVar("S", bound=EventSender)
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(Struct, frozen=True):
     """How a view stands, for whoever schedules it. `tries`: how many polls have ended, well or not.
 
     `unregistered`: events that wait because nobody registered their brand. `waits`: long, when an answer has not come for LONG_S and

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from msgspec import Struct
 
 from smartico_sync.catalogue.engines import ENGINES
 from smartico_sync.core.cursor_time import DAY_MS, Grain, cursor_ms, looks_like
@@ -29,8 +30,7 @@ GRAIN_NAMES = {DAY_MS: "days", 3_600_000: "hours", 900_000: "quarters of an hour
 FEW, FEW_TIMES = 20, 3  # rows and different times: fewer may be whole hours by chance
 
 
-@dataclass(frozen=True, slots=True)
-class Advice:
+class Advice(Struct, frozen=True):
     """What a person should know of a view that works, and the change to make."""
 
     what: str

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import polars as pl
+from msgspec.structs import replace
 
 from smartico_sync.core.ledger_keys import ledger_keys
 from smartico_sync.core.pipeline import ledger_of, position_at, positions_of
@@ -41,7 +41,7 @@ def delivered_before(session: Session, rows: pl.DataFrame) -> pl.Series | None:
     for former in former_views(session):
         relation = replace(mapping.relation, key=recorded(former).key)
         with equipment.source.reading(relation) as reading:
-            there = delivered_rows(session, former, replace(mapping, relation=relation), reading, rows)
+            there = delivered_rows(session, former, mapping.with_relation(relation), reading, rows)
         if there is not None:
             some = is_among(mapping, rows, there)
             found = some if found is None else found | some

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 import structlog
+from msgspec.structs import replace
 
 from smartico_sync.core.outbox import packed
 from smartico_sync.core.outcome import NOT_RETRIED, build_commit
@@ -178,12 +178,14 @@ class EventSender:
         priority: Priority = "live",
         old: AbstractSet[int] = frozenset(),
         requests: Requests = "spread",
+        sent_ms: int | None = None,
     ) -> Future[Receipt]:
         """Protect the events and queue them, profiles once they are in the outbox.
 
         Profiles of a first load, or of history, may say that they start no automation.
 
-        `old`: rows that are history among others that are not.
+        `old`: rows that are history among others that are not. `sent_ms`: how far rows of the order are sent then, where that
+        has to be written down before.
         """
         tools = self._tools
         try:
@@ -198,8 +200,10 @@ class EventSender:
                 events = replace(events, optional=optional_properties(session.prepared.mapping, events))
             if batch.profiles is not None:
                 session.fingerprints.sending(batch.profiles)
-                if len(events):
-                    self._outbox[batch.holds] = self._written_ahead(batch, events, batch.profiles)
+            if batch.profiles is not None and len(events):
+                self._outbox[batch.holds] = self._written_ahead(batch, events, batch.profiles, sent_ms)
+            elif sent_ms is not None:
+                tools.store.sending(self._name, sent_ms)
             holds = batch.holds if batch.profiles is None else None
             span = UNDER_WAY.get()
             if span is UNTRACED and len(events):  # what is no page of a database is a trace of its own
@@ -218,9 +222,15 @@ class EventSender:
             session.fingerprints.sent(batch.profiles)
         return receipt
 
-    def _written_ahead(self, batch: PreparedBatch, events: Events, profiles: pl.DataFrame) -> tuple[int, ...]:  # noqa: ARG002 - for others
-        """Write down what is about to be sent; the ids of its pages."""
-        return (self._tools.store.keep_outbox_page(self._name, packed(events, profiles)),)
+    def _written_ahead(
+        self,
+        batch: PreparedBatch,  # noqa: ARG002 - for others
+        events: Events,
+        profiles: pl.DataFrame,
+        sent_ms: int | None,
+    ) -> tuple[int, ...]:
+        """Write down what is about to be sent, and how far rows are sent then; the ids of its pages."""
+        return (self._tools.store.keep_outbox_page(self._name, packed(events, profiles), sent_ms),)
 
     def unsettled(self) -> list[OutboxPage]:
         """What an earlier session, or another process, may have left at the API, to be given to `again` in this order."""

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["Fingerprints"]
 
 COLUMNS = ("id", "whole", "parts", "cursor_at")
-NO_PARTS = pl.lit(None, pl.Binary).alias("parts")
 BYTES = DIGITS // 2  # of the fingerprint of one property
 
 
@@ -69,13 +68,17 @@ class Fingerprints:
         newest = states.unique("id", keep="last", maintain_order=True)
         if self.payload == "full":
             return newest
-        nothing = states.filter(~pl.col("id").is_in(stored.get_column("id").implode())).with_columns(NO_PARTS)
+        nothing = states.filter(~pl.col("id").is_in(stored.get_column("id").implode())).with_columns(
+            pl.lit(None, pl.Binary).alias("parts")
+        )
         several = pl.concat([states, nothing]).filter(pl.col("id").is_duplicated() & pl.col("id").is_in(ids.implode()))
         return newest.update(agreed(several), on="id", how="left", include_nulls=True) if several.height else newest
 
     def ages(self, ids: pl.Series) -> pl.DataFrame:
         """The same without fingerprints: any profile is news that is not too old."""
-        return self.known(ids).with_columns(pl.lit(None, pl.Binary).alias("whole"), NO_PARTS)
+        return self.known(ids).with_columns(
+            pl.lit(None, pl.Binary).alias("whole"), pl.lit(None, pl.Binary).alias("parts")
+        )
 
     def doubted(self, ids: pl.Series) -> pl.DataFrame:
         """The same while Smartico may have got more than the state knows: none is equal to any row, so all go in full.

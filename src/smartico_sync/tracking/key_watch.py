@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
+from msgspec import Struct
+from msgspec.structs import replace
 
 from smartico_sync.core.ledger_keys import WHERE_BITS, may_move, which
 from smartico_sync.core.pipeline import positions_of
@@ -36,8 +37,7 @@ FIRST_KEYS = 100  # asked for at first, whatever it takes
 LOOKED_UP = 1_000  # duplicates of a page that are looked up in the ledger; of more the former state was sent
 
 
-@dataclass(frozen=True, slots=True)
-class Looked:
+class Looked(Struct, frozen=True):
     """Which rows of a page [Boolean] are not sent, because they were, and which go under new ids; `moved` rows changed their place."""
 
     left_out: pl.Series
@@ -45,16 +45,14 @@ class Looked:
     moved: int
 
 
-@dataclass(frozen=True, slots=True)
-class Explained:
+class Explained(Struct, frozen=True):
     """Duplicates that nothing explains but this: rows that `moved`, by position, and `unknown` ones this state never sent."""
 
     moved: tuple[Position, ...] = ()
     unknown: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class OnTheWay:
+class OnTheWay(Struct, frozen=True):
     """Rows whose events are sent. `ledger` [key UInt64, cursor_ms Int64]: a row each; null where a row may have been sent before."""
 
     rows: pl.DataFrame
@@ -103,19 +101,20 @@ class KeyWatch:
         resent = self._view.on_mutated == "resend"
         return Looked(copies if resent else copies | moved, moved if resent else none, int(moved.sum()))
 
-    def sending(self, rows: pl.DataFrame, ledger: pl.DataFrame, ahead: pl.Series | None) -> None:
-        """A page goes on its way; `ahead`: the keys of rows dated ahead of the clock. Raises what the state raises.
+    def sending(self, rows: pl.DataFrame, ledger: pl.DataFrame, ahead: pl.Series | None) -> int | None:
+        """A page goes on its way; `ahead`: the keys of rows dated ahead of the clock.
 
-        How far rows are sent is written down before they are.
+        How far rows are sent then, to be written down before they are; None where that is written already.
         """
         if ahead is not None:
             early = ledger.get_column("key").is_in(ahead.implode())
             ledger = ledger.with_columns(pl.when(~early).then("cursor_ms").alias("cursor_ms"))
-        high = ledger.get_column("cursor_ms").max()
-        if isinstance(high, int) and (self._sent_ms is None or high > self._sent_ms):
-            self._store.sending(self._view.name, high)
-            self._sent_ms = high
         self._pending.append(OnTheWay(rows, ledger))
+        high = ledger.get_column("cursor_ms").max()
+        if not isinstance(high, int) or (self._sent_ms is not None and high <= self._sent_ms):
+            return None
+        self._sent_ms = high
+        return high
 
     def answered(self, receipt: Receipt) -> Explained:
         """What the answer to the oldest page on its way says of its rows. Raises ViewMisconfigured as `compare`."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import polars as pl
+from msgspec import Struct
+from msgspec.structs import replace
 
 from smartico_sync.core.late_commit.fence import Fence
 from smartico_sync.core.late_commit.gaps import Gaps
@@ -32,8 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["LateRows", "seen", "start_late_rows", "start_mechanism", "warning", "whole_numbers"]
 
 
-@dataclass(frozen=True, slots=True)
-class LateRows:
+class LateRows(Struct, frozen=True):
     """`watch`: None where the cursor is no id."""
 
     mechanism: Mechanism

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import polars as pl
+from msgspec import Struct
 
 from smartico_sync.core.late_commit.mechanism import AskIds, KeyScan
 from smartico_sync.core.ledger_keys import ledger_keys
@@ -17,25 +17,53 @@ if TYPE_CHECKING:
 
     from smartico_sync.core.late_commit.delivered_keys import DeliveredKeys
     from smartico_sync.core.view_mapping import ViewMapping
-    from smartico_sync.sources.protocol import Reading
+    from smartico_sync.sources.protocol import Digest, Reading
 
-__all__ = ["Found", "find", "key_columns", "rows_at", "tied"]
+__all__ = ["Found", "FoundNothing", "find", "find_again", "key_columns", "rows_at", "tied"]
 
 SCAN_ROWS = 50_000  # keys read at once: a megabyte or two
 ROWS_AT_ONCE = 1_000  # the protocol's limit for rows by position or by cursor
 MOST_ROWS = 50_000  # that one scan brings: a bulk load that commits late is read in parts
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """The rows of a scan that are not known, in order of their keys, or None; `looked`: how many keys were looked at.
 
-    `behind`: where it was cut short, the position behind which there may be more.
+    `behind`: where it was cut short, the position behind which there may be more. `keys`: whether they alone tell one row from
+    another.
     """
 
     rows: pl.DataFrame | None
     looked: int
     behind: Position | None = None
+    keys: Literal["distinct", "not distinct"] = "not distinct"
+
+
+class FoundNothing(Struct, frozen=True):
+    """A scan in which every key was known, each of another row; `digest` of these keys, None where it was not asked for."""
+
+    scan: KeyScan
+    digest: Digest | None = None
+
+    def covers(self, scan: KeyScan) -> bool:
+        """Whether another scan looks at the same range."""
+        return (scan.after, scan.high, scan.key) == (self.scan.after, self.scan.high, self.scan.key)
+
+
+def find_again(
+    reading: Reading, mapping: ViewMapping, scan: KeyScan, known: DeliveredKeys, before: FoundNothing | None
+) -> tuple[Found, FoundNothing | None]:
+    """As `find`, and what to give to the next call, for as long as nothing that is known is forgotten but below the scan.
+
+    Where the keys are those in which nothing was found before, nothing is to be found now: the source says so with one row. It is
+    asked from the second scan of a range on, for where rows come all the time each scan has a range of its own.
+    """
+    digest = reading.digest("keys", scan.after, scan.high) if before is not None and before.covers(scan) else None
+    if digest is not None and before is not None and digest == before.digest:
+        return Found(None, digest.rows, keys="distinct"), before
+    found = find(reading, mapping, scan, known)
+    nothing = found.rows is None and found.keys == "distinct"
+    return found, FoundNothing(scan, digest) if nothing else None
 
 
 def find(
@@ -48,14 +76,17 @@ def find(
     """
     most, looked, size = most or MOST_ROWS, 0, 0.0
     frames: list[pl.DataFrame] = []
+    distinct = bool(mapping.relation.key)
     for batch in missing_keys(reading, scan) if isinstance(scan, AskIds) else window_keys(reading, scan):
         looked += batch.height
-        for keys, rows in unseen(reading, mapping, batch, known):
+        names = ledger_keys(mapping, batch) if mapping.relation.key else None
+        distinct = distinct and names is not None and names.n_unique() == names.len()
+        for keys, rows in unseen(reading, mapping, batch, names, known):
             frames.append(rows)
             size += rows.estimated_size()
             if size >= PAGE_BYTES or sum(frame.height for frame in frames) >= most:
                 return Found(joined(frames), looked, positions_of(keys.tail(1))[0])
-    return Found(joined(frames), looked)
+    return Found(joined(frames), looked, keys="distinct" if distinct else "not distinct")
 
 
 def joined(frames: list[pl.DataFrame]) -> pl.DataFrame | None:
@@ -65,16 +96,16 @@ def joined(frames: list[pl.DataFrame]) -> pl.DataFrame | None:
 
 
 def unseen(
-    reading: Reading, mapping: ViewMapping, keys: pl.DataFrame, known: DeliveredKeys
+    reading: Reading, mapping: ViewMapping, keys: pl.DataFrame, names: pl.Series | None, known: DeliveredKeys
 ) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
-    """Some of these keys at a time, with the rows behind them that are not known.
+    """Some of these keys at a time, with the rows behind them that are not known. `names`: in the ledger, None of a keyless view.
 
     Before them the rows of which one is known and another stands in its very place.
     """
-    if mapping.relation.key:
-        unknown = known.unseen(ledger_keys(mapping, keys))
+    if names is not None:
+        unknown = known.unseen(names)
         new = keys.filter(unknown) if unknown.any() else keys.clear()  # nearly always all are known
-        if (both := tied(reading, mapping, keys)) is not None:
+        if (both := tied(reading, mapping, keys, names)) is not None:
             yield keys.head(1), both
             new = new.join(both, on=key_columns(keys), how="anti", maintain_order="left")
         for part in new.iter_slices(ROWS_AT_ONCE):
@@ -87,11 +118,10 @@ def unseen(
             yield part, rows.filter(known.unseen(ledger_keys(mapping, rows))) if rows.height else rows
 
 
-def tied(reading: Reading, mapping: ViewMapping, keys: pl.DataFrame) -> pl.DataFrame | None:
+def tied(reading: Reading, mapping: ViewMapping, keys: pl.DataFrame, names: pl.Series) -> pl.DataFrame | None:
     """The rows that share cursor and key with one that differs; None when there are none. Profiles are not compared."""
     if mapping.kind.role == "profile":
         return None
-    names = ledger_keys(mapping, keys)
     if names.n_unique() == names.len():
         return None
     again = names.is_duplicated()

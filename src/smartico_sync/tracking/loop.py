@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 import time
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 import structlog
+from msgspec.structs import replace
 
 from smartico_sync.core.tracing import UNTRACED, within
 from smartico_sync.errors import (
@@ -22,8 +22,10 @@ from smartico_sync.errors import (
     ViewAltered,
 )
 from smartico_sync.observe.finding import NEXT, gist
+from smartico_sync.tracking import next_page
 from smartico_sync.tracking.base_loop import GLANCE_S, GRACE_S, IDLE_S, BaseLoop, Standing
 from smartico_sync.tracking.page_size import PageSize
+from smartico_sync.tracking.quiet_polls import Quiet
 from smartico_sync.tracking.sender import Sender
 from smartico_sync.tracking.session import open_session
 from smartico_sync.tracking.source_checks import CheckMemory
@@ -35,13 +37,16 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from smartico_sync.core.late_commit.mechanism import Pace
+    from smartico_sync.core.late_commit.mechanism import Pace, ReadTime
     from smartico_sync.delivery.protocol import Requests
     from smartico_sync.observe.polls import Instant
     from smartico_sync.tracking.session import Equipment, Session
 
 __all__ = ["ViewLoop"]
 
+QUIET_AFTER = 2  # polls that found nothing: where rows come all the time, whoever asks whether there are any asks twice
+ANY_TIME_MS = 2**62  # however late the next try is
+QUIET_MS = 15_000  # the longest without a poll of its own: what nobody thought of is not put off for longer
 
 log = structlog.get_logger()
 
@@ -59,6 +64,13 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
         self._described: Literal["once", "again"] = "once"
         self._polls: Literal["by schedule", "never"] = "by schedule"
         self._told: frozenset[str] = frozenset()
+        self._without_rows = 0  # readings of the session, one after the other
+        self._quiet: Quiet | None = None
+
+    @property
+    def quiet(self) -> Quiet | None:
+        """Why it need not poll by itself, from the end of a poll until it does anything else; None where it must."""
+        return self._quiet
 
     def run(self, stopping: threading.Event, polls: Literal["by schedule", "never"] = "by schedule") -> None:
         """Work until the daemon ends; never raises for what an operator can mend. Without polls there are only turns."""
@@ -94,6 +106,7 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
             return
         session = self._session or self._begin()
         if page := self._flight.take():
+            self._quiet = None
             self._commit(page)
             self._settled(page.level)
         elif self._flight.overdue():
@@ -101,6 +114,7 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
         elif self._flight.full:
             self._wait()
         elif turn := self._mailbox.next_view():
+            self._quiet = None
             turn.carry_out(session, Workplace(self._sender, self._flight))
         elif self._reading == "behind":
             self._read(session, "behind")
@@ -130,6 +144,7 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
 
     def _poll(self, session: Session) -> None:
         """Look for something new: whether the source is the same, rows that wait for another try, and the next page."""
+        self._quiet = None
         self._mailbox.poll_begins()
         self._equipment.recorder.poll_began()
         if (replication := session.checks.replication(self._equipment.source)) is not None:
@@ -170,8 +185,9 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
         if self._reading == "behind":
             memory.reserve(self.name, limit * self._size.row_bytes)
         span = self._equipment.tracer.begin("poll", view=self.name, source=self._equipment.view.source)
-        at = time.monotonic()
-        with within(span), self._equipment.source.reading(session.prepared.relation) as reading:
+        at, source = time.monotonic(), self._equipment.source
+        first = next_page.foreseen(session.reader, limit) if self._reading == "level" else None
+        with within(span), source.reading(session.prepared.relation, first) as reading:
             session.checks.recognise(reading, session.reader)
             read = session.reader.read(reading, limit, "busy" if self._flight.scanning else pace)
         level = read.page.height < limit and read.through is None
@@ -182,7 +198,11 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
             session.checks.delivering(read.after, read.page)
         self._equipment.recorder.read(read, session.reader)
         self._level = began if level else None
-        if read.has_news:
+        self._without_rows = 0 if read.has_rows else self._without_rows + 1
+        if not read.has_rows and not len(self._flight) and self._sender.found_nothing(session, read) == "settled":
+            self._settled(self._level)
+            self._quiet = self._waits_for_rows(session, read.read_time)
+        elif read.has_news:
             log.debug("page", view=self.name, page=read.number, rows=read.page.height, late=rows_of(read.late))
             span.past("read", time.monotonic() - at, rows=read.page.height, late=rows_of(read.late))
             self._flight.send(
@@ -194,6 +214,16 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
             )
         elif not len(self._flight):
             self._settled(self._level)
+
+    def _waits_for_rows(self, session: Session, read_time: ReadTime) -> Quiet | None:
+        """What it waits for, after some polls that found nothing, where that is nothing but rows behind its head."""
+        if self._without_rows < QUIET_AFTER or self._level is None or self._polls == "never":
+            return None
+        due = min(next_page.due_ms(session.reader, read_time), session.checks.due_ms, read_time.steady_ms + QUIET_MS)
+        parked = self._equipment.store.parked(self.name, ANY_TIME_MS, 1)  # more than that only its own turns can add
+        if due <= read_time.steady_ms or self._mailbox.poll_due() or parked or self._sender.retries_are != "none":
+            return None
+        return Quiet(session.prepared.relation, session.reader.head, read_time.server, int(due))
 
     def _settled(self, level: Instant | None) -> None:
         """Something was committed, or there was nothing to commit. `level`: when a reading began that left nothing behind."""
@@ -228,6 +258,7 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
         """Begin again from what the state says: whatever was not committed is read again, and makes the same event ids."""
         super()._drop_session()
         self._session, self._reading, self._level = None, "level", None
+        self._without_rows, self._quiet = 0, None
         self._standing = replace(self._standing, progress="behind")
         self._mailbox.ask_to_poll()
 

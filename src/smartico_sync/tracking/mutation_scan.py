@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
-from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 import polars as pl
+from msgspec import Struct, field
 
 from smartico_sync.core.ledger_keys import ledger_keys
 from smartico_sync.tracking.clocks import steady_ms
@@ -15,7 +16,7 @@ from smartico_sync.tracking.clocks import steady_ms
 if TYPE_CHECKING:
     from smartico_sync.core.position import Position
     from smartico_sync.core.view_mapping import ViewMapping
-    from smartico_sync.sources.protocol import Reading
+    from smartico_sync.sources.protocol import Digest, Reading
 
 __all__ = ["MutationScan"]
 
@@ -27,18 +28,19 @@ AT_ONCE = 256  # rows of small pages that are hashed together: a query for each 
 ROUND_MS = 10_000  # from one round over all that is remembered to the next: a replica has other readers
 
 
-NOTHING = pl.DataFrame(schema={"key": pl.UInt64, "content": pl.UInt64})
-
-
-@dataclass(slots=True)
-class Delivered:
+class Delivered(Struct):
     """One page: everything after `after` up to `last`, so many `rows`. `contents`: [key UInt64, content UInt64], a row each."""
 
     after: Position | None
     last: Position
     rows: int
     at_ms: int
-    contents: pl.DataFrame = field(default_factory=lambda: NOTHING)  # a table has no hash, so it is no default
+    contents: pl.DataFrame = field(
+        default_factory=lambda: pl.DataFrame(schema={"key": pl.UInt64, "content": pl.UInt64})
+    )
+
+
+Slice = tuple["Position | None", "Position"]  # behind the first and up to the second
 
 
 class MutationScan:
@@ -54,6 +56,7 @@ class MutationScan:
         self.window_ms = window_ms
         self.pages: deque[Delivered] = deque()
         self.unread: list[tuple[Delivered, pl.DataFrame]] = []  # pages whose contents are still to be hashed
+        self.unchanged: dict[Slice, Digest | None] = {}  # slices in which nothing had changed; None: not asked for yet
         self.rows = 0
         self.next_ms = 0
         self.turn = 0
@@ -68,6 +71,7 @@ class MutationScan:
         while self.pages and (self.rows > MOST_ROWS or self.pages[0].at_ms < steady_ms() - self.window_ms):
             self.rows -= self.pages.popleft().rows
             self.turn = max(0, self.turn - 1)
+            self.unchanged.clear()
 
     def read(self) -> None:
         """Hash what pages hold that came since the last time: those of equal columns all at once."""
@@ -83,9 +87,14 @@ class MutationScan:
         return pl.DataFrame({"key": ledger_keys(self.mapping, rows), "content": rows.select(self.columns).hash_rows()})
 
     @property
+    def due_ms(self) -> float:
+        """When (steady) a slice may be read."""
+        return self.next_ms if self.pages else math.inf
+
+    @property
     def due(self) -> bool:
         """Whether a slice may be read now."""
-        return bool(self.pages) and steady_ms() >= self.next_ms
+        return steady_ms() >= self.due_ms
 
     def changed(self, reading: Reading) -> pl.DataFrame | None:
         """Read the next slice again; the rows that hold something else than they did, None when there are none.
@@ -93,19 +102,36 @@ class MutationScan:
         Each change is told once.
         """
         began = steady_ms()
-        self.read()
         some = self.slice()
-        known = pl.concat([page.contents for page in some]).unique("key", keep="last")
-        rows = reading.page(some[0].after, 2 * known.height + SLICE_ROWS, some[-1].last.cursor)
+        rows = self.unless_unchanged(reading, some)
         pause = PAUSE_MS if self.turn < len(self.pages) else ROUND_MS
         self.next_ms = steady_ms() + max(pause, (steady_ms() - began) * SHARE)
-        if not rows.height:
+        return None if rows is None or not rows.height else self.differing(some, rows)
+
+    def unless_unchanged(self, reading: Reading, some: list[Delivered]) -> pl.DataFrame | None:
+        """The rows of a slice as they are now; None where the source says that they are those in which nothing had changed.
+
+        It is asked from the second time on: the slice at the end of what is delivered is another one each time.
+        """
+        place, high = (some[0].after, some[-1].last), some[-1].last.cursor
+        digest = reading.digest("rows", some[0].after, high) if place in self.unchanged else None
+        if digest is not None and digest == self.unchanged[place]:
             return None
+        if len(self.unchanged) > len(self.pages):
+            self.unchanged.clear()
+        self.unchanged[place] = digest
+        return reading.page(some[0].after, 2 * sum(page.rows for page in some) + SLICE_ROWS, high)
+
+    def differing(self, some: list[Delivered], rows: pl.DataFrame) -> pl.DataFrame | None:
+        """Those that hold something else than when they were delivered."""
+        self.read()
+        known = pl.concat([page.contents for page in some]).unique("key", keep="last")
         now = self.contents(rows)
         before = now.join(known, on="key", how="left", maintain_order="left").get_column("content_right")
         differs = (now.get_column("content") != before).fill_null(value=False)
         if not differs.any():
             return None
+        self.unchanged.clear()
         newest = now.filter(differs)
         for page in some:
             page.contents = page.contents.update(newest, on="key")

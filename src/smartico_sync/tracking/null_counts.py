@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from smartico_sync.errors import SourceError
 from smartico_sync.observe.finding import NEXT
@@ -22,8 +23,7 @@ SHARE = 1_000  # a count takes at most a thousandth of the time, whatever the pl
 PATIENCE_MS = 5_000  # of the server: a count is worth no more, and every hour that is a thousandth of the time, too
 
 
-@dataclass(slots=True)
-class NullCounts:
+class NullCounts(Struct):
     """What was counted last, for as long as the process lives. Used by the view's own loop only.
 
     NULL cursors are counted each minute where an index finds them, else each hour; NULL keys each hour. `trouble`: why a count

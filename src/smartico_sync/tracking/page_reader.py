@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
+from msgspec.structs import replace
 
 from smartico_sync.core.cursor_time import Grain, cursor_ms, latest_ms, now_ms
 from smartico_sync.core.late_commit.delivered_keys import DeliveredKeys
@@ -16,9 +16,10 @@ from smartico_sync.core.ledger_keys import ledger_keys
 from smartico_sync.core.pipeline import position_at
 from smartico_sync.core.position import Position
 from smartico_sync.observe.view_status import LateStatus
-from smartico_sync.tracking import late_rows, late_scan
+from smartico_sync.tracking import late_rows, late_scan, next_page
 from smartico_sync.tracking.clocks import steady_ms
 from smartico_sync.tracking.late_rows import LateRows, whole_numbers
+from smartico_sync.tracking.late_scan import find_again
 from smartico_sync.tracking.read_result import ReadResult
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.records import ViewRow
     from smartico_sync.sources.protocol import Reading
     from smartico_sync.state.store import Store
+    from smartico_sync.tracking.late_scan import FoundNothing
     from smartico_sync.tracking.prepared_view import PreparedView
 
 __all__ = ["PageReader"]
@@ -54,6 +56,8 @@ class PageReader:
         self.looked_ahead_ms: int | None = None
         self.ahead_after: Position | None = None  # behind which a look ahead goes on that was cut short
         self.scanned: Literal["whole", "in part"] = "whole"  # by the last rescan
+        self.dated: Literal["in order", "ahead"] = "in order"  # whether the last page without a bound went beyond it
+        self.found_nothing: FoundNothing | None = None  # the mechanism's last scan, where it did not
         self.late_rows = 0
         self.rescanned = 0
 
@@ -61,6 +65,11 @@ class PageReader:
     def unfinished(self) -> bool:
         """Whether rows out of the order are known to be left for the next reading."""
         return self.ahead_after is not None or self.scanned == "in part"
+
+    @property
+    def reads_again(self) -> bool:
+        """Whether rows may change once more under the cursor value with which they were read."""
+        return self.mapping.kind.role == "profile" and self.relation.dated and self.grain.ms != 1
 
     def read(self, reading: Reading, limit: int, pace: Pace) -> ReadResult:
         """The next page, and what a rescan finds below it, from one snapshot. The head moves on in memory only."""
@@ -78,13 +87,13 @@ class PageReader:
         bound = self.bound(reading, read_time)
         late = self.late or self.started(read_time)
         if late is None:
-            return ReadResult(read_time, reading.page(after, limit, bound), after=after)
+            return ReadResult(read_time, next_page.read(self, reading, after, limit, bound), after=after)
         if pace != "busy":
             self.scanned = "whole"
         mechanism, scan = late.mechanism.rescan(read_time, pace)
         watch, watched = late.watch.rescan(read_time, pace) if late.watch else (None, None)
         through = mechanism.safe_upper_bound
-        page = reading.page(after, limit, through or bound)
+        page = reading.page(after, limit, through) if through else next_page.read(self, reading, after, limit, bound)
         self.learn_grain(page)
         again = self.read_again(reading, page, limit, read_time)
         self.late = LateRows(self.with_target(mechanism, read_time, reading, page, limit, bound), watch)
@@ -111,7 +120,10 @@ class PageReader:
             if each is None:
                 continue
             began = steady_ms()
-            late = late_scan.find(reading, self.mapping, each, known, most)
+            if each is scan and isinstance(scan, KeyScan):
+                late, self.found_nothing = find_again(reading, self.mapping, scan, known, self.found_nothing)
+            else:
+                late = late_scan.find(reading, self.mapping, each, known, most)
             self.rescanned += late.looked
             if each is scan:
                 cost = steady_ms() - began
@@ -123,7 +135,7 @@ class PageReader:
 
     def read_again(self, reading: Reading, page: pl.DataFrame, limit: int, read_time: ReadTime) -> pl.DataFrame | None:
         """Profiles under coarse cursor values that are over since they were read: a second change may hide there."""
-        if self.mapping.kind.role != "profile" or not self.relation.dated or self.grain.ms == 1:
+        if not self.reads_again:
             return None
         now = now_ms(self.relation, read_time.clock_ms)
         over, rest = self.open.over(self.grain.ms, now)
@@ -171,7 +183,7 @@ class PageReader:
             self.looked_ahead_ms = read_time.steady_ms
             after = Position(bound)
             if not reading.page(after, 1).height:
-                self.ahead = DeliveredKeys()
+                self.ahead, self.dated = DeliveredKeys(), "in order"
                 return None
         head = reading.head()
         if head is None:

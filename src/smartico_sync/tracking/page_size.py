@@ -34,13 +34,13 @@ class PageSize:
 
     def fit(self, page: pl.DataFrame, reading: Literal["level", "behind"]) -> None:
         """Choose by the page that was just read."""
-        size = page.estimated_size()
         if page.height:
+            size = page.estimated_size()
             self.row_bytes = size / page.height
-        if size > PAGE_BYTES:
-            self.rows = max(min(FEWEST, self._most), int(PAGE_BYTES / self.row_bytes))
-        elif page.height >= self.rows and size * GROWTH <= PAGE_BYTES:
-            self.rows = min(self.rows * GROWTH, self._most)
+            if size > PAGE_BYTES:
+                self.rows = max(min(FEWEST, self._most), int(PAGE_BYTES / self.row_bytes))
+            elif page.height >= self.rows and size * GROWTH <= PAGE_BYTES:
+                self.rows = min(self.rows * GROWTH, self._most)
         if reading == "level":
             self._most = self._configured
 

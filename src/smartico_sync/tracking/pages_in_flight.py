@@ -7,8 +7,9 @@ import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct, field
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,8 +26,7 @@ Scan = Literal["none", "part"]
 FULL_PAGES = 4  # of a backlog: while they keep reading, working and sending busy, more of them only cost memory
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(Struct, frozen=True):
     """Rows whose events are queued. `settle` writes what their receipt changes; the loop calls it with the receipt.
 
     `size`: bytes of the events and of the bodies made of them.
@@ -37,8 +37,7 @@ class Sent:
     size: float = 0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class InFlight:
+class InFlight(Struct, frozen=True, eq=False):
     """One page, or other rows that are committed together. `sent` resolves when its events are made and queued.
 
     `size` of the rows in bytes; `scan`: whether a rescan for late rows is part of it; `level`: when the reading began that
@@ -203,12 +202,20 @@ class PagesInFlight:
         return made
 
     def _watch(self, page: InFlight) -> None:
+        """Have the loop look when something happens; what it has just made itself is nothing to be told of."""
+
         def made(sent: Future[Sent]) -> None:
-            if not sent.cancelled() and sent.exception() is None:
-                sent.result().receipt.add_done_callback(lambda _: self._changed())
+            answered(sent)
             self._changed()
 
-        page.sent.add_done_callback(made)
+        def answered(sent: Future[Sent]) -> None:
+            if not sent.cancelled() and sent.exception() is None:
+                sent.result().receipt.add_done_callback(lambda _: self._changed())
+
+        if page.sent.done():
+            answered(page.sent)
+        else:
+            page.sent.add_done_callback(made)
 
     def take(self) -> InFlight | None:
         """The next that can be committed or has failed, taken out; None when there is none now."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from smartico_sync.catalogue.kinds import kind
 from smartico_sync.catalogue.properties import property_type
@@ -40,8 +42,7 @@ OWN: tuple[Column, ...] = (
 PLAYER_COLUMNS = ("user_ext_id", "ext_brand_id")
 
 
-@dataclass(frozen=True, slots=True)
-class PreparedStream:
+class PreparedStream(Struct, frozen=True):
     """A view of messages, ready to take some. `learnt`: the columns that messages have brought so far, each with its family."""
 
     relation: Relation

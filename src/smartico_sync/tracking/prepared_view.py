@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from smartico_sync.catalogue.engines import ENGINES
 from smartico_sync.catalogue.kinds import kind
@@ -52,8 +54,7 @@ NEWEST_IDS = 1_000  # what repeats does so among the newest ids
 FEW = 5  # ids say nothing
 
 
-@dataclass(frozen=True, slots=True)
-class PreparedView:
+class PreparedView(Struct, frozen=True):
     """A view, ready to poll."""
 
     relation: Relation
@@ -136,11 +137,11 @@ def pipeline_options(
 ) -> PipelineOptions:
     """How the view's rows become events."""
     return PipelineOptions(
-        prepared.mapping,
-        prepared.mapping.options.secret,
-        view.payload,
-        view.on_invalid,
-        view.future_tolerance,
+        mapping=prepared.mapping,
+        secret=prepared.mapping.options.secret,
+        payload=view.payload,
+        on_invalid=view.on_invalid,
+        future_ms=view.future_tolerance,
         on_refused_property=view.on_refused_property,
         park_ms=configuration.smartico.park,
         ahead_ms=view.future_tolerance,
@@ -189,7 +190,7 @@ def prepare_known(configuration: Configuration, view: View, source: Source, row:
 def under_secret(prepared: PreparedView, store: Store) -> PreparedView:
     """The prepared view, able to name rows as the ledger does."""
     chosen = replace(prepared.mapping.options, secret=store.secret)
-    return replace(prepared, mapping=replace(prepared.mapping, options=chosen))
+    return replace(prepared, mapping=prepared.mapping.with_options(chosen))
 
 
 def stopped(view: str, found: Sequence[Change]) -> ViewMisconfigured:
@@ -218,4 +219,4 @@ def identified(prepared: PreparedView, row: ViewRow, store: Store) -> PreparedVi
         generation=row.generation,
         secret=store.secret,
     )
-    return replace(prepared, mapping=replace(prepared.mapping, options=chosen))
+    return replace(prepared, mapping=prepared.mapping.with_options(chosen))

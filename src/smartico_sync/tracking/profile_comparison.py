@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from smartico_sync.core.events import PLAYER, POSITION
 from smartico_sync.core.pipeline import positions_of, prepare
@@ -18,8 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["ProfileComparison"]
 
 
-@dataclass(frozen=True, slots=True)
-class ProfileComparison:
+class ProfileComparison(Struct, frozen=True):
     """Compares profiles of one view with the state's fingerprints. Nothing of what they hold is kept."""
 
     view: str

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from smartico_sync.core.few_texts import FEW
 
@@ -18,8 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["ReadResult"]
 
 
-@dataclass(frozen=True, slots=True)
-class ReadResult:
+class ReadResult(Struct, frozen=True, eq=False):
     """What one reading brought.
 
     `page`: rows in order; `late`: late rows that a rescan found below them; `extra`: rows out of the order, such as those
@@ -42,7 +43,7 @@ class ReadResult:
     through: str | None = None
     after: Position | None = None
     scanned: Literal["whole", "in part"] = "whole"
-    number: int = field(default_factory=partial(next, count(1)), compare=False)
+    number: int = field(default_factory=partial(next, count(1)))
 
     @property
     def size(self) -> float:
@@ -58,10 +59,14 @@ class ReadResult:
         return replace(self, page=self.page.select(named))
 
     @property
+    def has_rows(self) -> bool:
+        """Whether it brought any row."""
+        return self.page.height > 0 or any(part is not None for part in (self.late, self.extra, self.again))
+
+    @property
     def has_news(self) -> bool:
         """Whether there is anything to commit."""
-        parts = (self.late, self.extra, self.again)
-        return self.page.height > 0 or self.rescanned or any(part is not None for part in parts)
+        return self.has_rows or self.rescanned
 
     @property
     def rescanned(self) -> bool:

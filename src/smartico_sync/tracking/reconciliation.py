@@ -9,11 +9,11 @@ are passed over.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
+from msgspec import Struct
 
 from smartico_sync.core.cursor_time import DAY_MS, cursor_ms
 from smartico_sync.core.ledger_keys import ledger_keys
@@ -50,8 +50,7 @@ LISTED = 10_000  # missing rows that are named; more are only counted
 SLACK_MS = 7_200_000  # a wall clock of the autumn hour may stand in a neighbour's bucket
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(Struct, frozen=True):
     """What is compared: from `low` up to and without `high`, in the ledger's units (epoch ms, or ids).
 
     `top`: the watermark where `high` is its own value; rows of that value that do not stand behind it are compared, too.
@@ -62,8 +61,7 @@ class Span:
     top: Position | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Bucket:
+class Bucket(Struct, frozen=True):
     """One bucket that differs. `missing` rows are in the source and not in the ledger, `extra` the other way round.
 
     `keys`: read, or pruned: the ledger has only a count here, so nothing can be named.
@@ -78,8 +76,7 @@ class Bucket:
     keys: Literal["read", "pruned"] = "read"
 
 
-@dataclass(frozen=True, slots=True)
-class Reconciliation:
+class Reconciliation(Struct, frozen=True):
     """What a comparison found. `missing`: positions of rows that were never acknowledged, at most LISTED of them.
 
     `counted`: rows of the source that were only counted, because nobody asked for keys or the ledger's are pruned. `unlike`:
@@ -264,7 +261,8 @@ def unacknowledged(
         lost = rows.filter(~ledger_keys(prepared.mapping, rows).is_in(acknowledged)) if rows.height else rows
         count += lost.height
         found += names_of(prepared, lost[: LISTED - len(found)])
-        both = late_scan.tied(reading, prepared.mapping, keys) if prepared.relation.key else None
+        names = ledger_keys(prepared.mapping, keys) if prepared.relation.key else None
+        both = late_scan.tied(reading, prepared.mapping, keys, names) if names is not None else None
         if both is not None:  # one of them may be acknowledged, the other cannot be
             places = list(dict.fromkeys(positions_of(both)))
             count += both.height - len(places)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import polars as pl
+from msgspec import Struct
 
 from smartico_sync.core.events import EID, POSITION
 from smartico_sync.core.ledger_keys import ledger_keys
@@ -32,8 +32,7 @@ MISSES = 5  # tries, a minute: a replica that is further back answers for less, 
 ROWS_AT_ONCE = 1_000  # the protocol's limit of rows by position
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """The rows of parked rows as the source has them now: `rows[n]` is that of `retried.found[n]`."""
 
     rows: pl.DataFrame

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 import structlog
+from msgspec.structs import replace
 from structlog.contextvars import bound_contextvars
 
 from smartico_sync.core.batches import weight
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Sender"]
 
+
 log = structlog.get_logger()
 
 
@@ -63,8 +64,8 @@ class Sender(EventSender):
         """Map, diff, protect and queue what one reading brought; the span of its poll ends with its commit."""
         began = time.monotonic()
         with bound_contextvars(page=read.number), within(span):
-            batch, moved = self._made(session, read)
-            receipt = self.queue(session, batch, requests=requests)
+            batch, moved, sent_ms = self._made(session, read)
+            receipt = self.queue(session, batch, requests=requests, sent_ms=sent_ms)
         span.past("prepare", time.monotonic() - began, events=len(batch.send))
         ends_with(span, receipt, "failed")
         size = weight(batch.send)
@@ -79,8 +80,8 @@ class Sender(EventSender):
 
         return Sent(receipt, settle, size)
 
-    def _made(self, session: Session, read: ReadResult) -> tuple[PreparedBatch, int]:
-        """The events of what one reading brought, and how many of its rows stood elsewhere before."""
+    def _made(self, session: Session, read: ReadResult) -> tuple[PreparedBatch, int, int | None]:
+        """The events of what one reading brought, how many of its rows stood elsewhere before, and how far rows are sent then."""
         page = read.page if read.repeated is None else read.page.filter(~read.repeated)
         parts = [part for part in (read.late, read.extra, read.again, page) if part is not None]
         rows = parts[0] if len(parts) == 1 else pl.concat(parts, how="diagonal_relaxed")
@@ -92,12 +93,12 @@ class Sender(EventSender):
             repeated, moved = repeated + int(looked.left_out.sum()), looked.moved
             rows, anew = rows.filter(~looked.left_out), looked.anew.filter(~looked.left_out)
             batch = self.prepare(session, rows, clock_ms, anew=anew, instead_of=batch)
-        session.keys.sending(rows, batch.ledger, read.ahead)
+        sent_ms = session.keys.sending(rows, batch.ledger, read.ahead)
         if repeated or read.extra is not None or read.again is not None:
             # What was sent before is in the ledger too; rows out of the order enter it when their time comes.
             ordered = [ledger_of(part, mapping) for part in (read.late, read.page) if part is not None]
             batch = replace(batch, ledger=pl.concat(ordered), repeated=repeated)
-        return batch, moved
+        return batch, moved, sent_ms
 
     def _repeated(self, profiles: int) -> None:
         """So many rows of a page stand for a player that has another one there: which of them Smartico keeps is left to the order."""
@@ -133,6 +134,18 @@ class Sender(EventSender):
         self._unknown(explained.unknown)
         equipment.recorder.read(read, reader)
         self.committed(session, batch, commit)
+
+    def found_nothing(self, session: Session, read: ReadResult) -> Literal["settled", "to be committed"]:
+        """Of a reading without rows, behind which nothing is on its way: settle it here, unless the watermark moves by it."""
+        reader = session.reader
+        if read.rescanned:
+            after = reader.after(read, None)
+            watermark = after.watermark.position if after and after.watermark else None
+            if watermark != reader.watermark:
+                return "to be committed"
+            reader.adopt(after, read, 0, pl.Series(dtype=pl.UInt64), watermark)
+            self._equipment.recorder.read(read, reader)
+        return "settled"
 
     def without_cursor(self, session: Session, read_time: ReadTime, rows: pl.DataFrame) -> Sent:
         """Queue rows that have no place in the order."""

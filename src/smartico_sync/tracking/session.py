@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import structlog
+from msgspec import Struct, field
 
 from smartico_sync.core.column_changes import column_changes, with_columns
 from smartico_sync.core.definition import changes, stopping
@@ -42,8 +42,7 @@ __all__ = ["Equipment", "Session", "open_session"]
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class Equipment:
+class Equipment(Struct, frozen=True):
     """What a view needs to work, for as long as the process lives."""
 
     configuration: Configuration
@@ -57,8 +56,7 @@ class Equipment:
     tracer: Tracer = UNTRACED
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
+class Session(Struct, frozen=True):
     """The bundle that the view's own loop works with, and nobody else touches but in a turn of that loop."""
 
     equipment: Equipment

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
 from itertools import takewhile
 from typing import TYPE_CHECKING, Literal
 
 import structlog
+from msgspec import Struct, field
 
 from smartico_sync.core.late_commit.delivered_keys import DeliveredKeys
 from smartico_sync.core.late_commit.mechanism import ReadTime
@@ -51,8 +52,7 @@ BACK_MS = 10_000  # clocks of one server are set back by less; further back it i
 log = structlog.get_logger()
 
 
-@dataclass(slots=True)
-class CheckMemory:
+class CheckMemory(Struct):
     """What a view's checks remember for as long as the process lives. Used by the view's own loop only.
 
     `next_ms`, `next_replication_ms`: when the source is looked at, and asked how it follows its primary, again (steady clock).
@@ -73,8 +73,7 @@ class CheckMemory:
     gone: frozenset[Anchor] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class CheckResult:
+class CheckResult(Struct, frozen=True):
     """What one look brought: rows `without_cursor` that are to be sent; `mutated` delivered ones have changed; of `warnings` some are `advice`."""
 
     read_time: ReadTime
@@ -102,6 +101,12 @@ class SourceChecks:
     def due(self) -> bool:
         """Whether there is something to look at now."""
         return self.minute_is_over or (self.mutations is not None and self.mutations.due)
+
+    @property
+    def due_ms(self) -> float:
+        """When (steady) there is something to look at."""
+        mutations = self.mutations.due_ms if self.mutations is not None else math.inf
+        return min(self.memory.next_ms, self.memory.next_replication_ms, mutations)
 
     @property
     def minute_is_over(self) -> bool:

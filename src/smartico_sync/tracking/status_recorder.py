@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from msgspec.structs import replace
 
 from smartico_sync.observe.polls import Instant, Polls
 from smartico_sync.observe.view_status import (
@@ -12,7 +13,6 @@ from smartico_sync.observe.view_status import (
     ReplicaStatus,
     SentProperty,
     State,
-    StatusBoard,
     StreamStatus,
     ViewFacts,
 )
@@ -26,12 +26,15 @@ if TYPE_CHECKING:
     from smartico_sync.core.replication import Replication
     from smartico_sync.core.view_mapping import ViewMapping
     from smartico_sync.errors import SyncError
+    from smartico_sync.observe.status_board import StatusBoard
     from smartico_sync.pii.protection import Protection
     from smartico_sync.tracking.page_reader import PageReader
     from smartico_sync.tracking.prepared_view import PreparedView
     from smartico_sync.tracking.read_result import ReadResult
 
 __all__ = ["StatusRecorder"]
+
+SKEW_MS = 10  # by less two readings of two clocks differ anyway
 
 N = TypeVar("N")
 
@@ -56,7 +59,7 @@ class StatusRecorder:
 
     def opens(self) -> None:
         """The source is about to describe the view."""
-        self._poll(lambda facts, now: facts.polls.opening(now))
+        self._poll(lambda polls, now: polls.opening(now))
 
     def opened(self, prepared: PreparedView, row: ViewRow, protection: Protection) -> None:
         """The view is described and its state is read. `protection`: of the personal data among what it sends."""
@@ -98,12 +101,12 @@ class StatusRecorder:
 
     def poll_began(self) -> None:
         """A poll begins; it ends with `caught_up` or `failed`."""
-        self._poll(lambda facts, now: facts.polls.poll_began(now))
+        self._poll(lambda polls, now: polls.poll_began(now))
 
     def reading_began(self) -> Instant:
         """The poll asks the source for its next page: rows that become visible from now on are for the next one."""
         now = self.board.clock()
-        self.board.change(self.name, lambda facts: replace(facts, polls=facts.polls.reading_began(now)))
+        self.board.change_polls(self.name, lambda polls, _: polls.reading_began(now))
         return now
 
     def waits_for_api(self, problem: SyncError | None, oldest_s: float) -> None:
@@ -113,21 +116,30 @@ class StatusRecorder:
         """
         error = None if problem is None else (problem.message, problem.hint)
         ms = round(oldest_s * 1000)
-        self._poll(
-            lambda facts, now: facts.polls.waits_for_api(error, now, Instant(now.wall_ms - ms, now.steady_ms - ms))
-        )
+        self._poll(lambda polls, now: polls.waits_for_api(error, now, Instant(now.wall_ms - ms, now.steady_ms - ms)))
 
     def caught_up(self, reading: Instant) -> None:
         """Everything that a reading found is committed, and it left nothing behind; it began at that moment."""
-        self._poll(lambda facts, now: facts.polls.caught_up_at(reading, facts.counts.get("read", 0), now))
+        now = self.board.clock()
+        self.board.change_polls(
+            self.name, lambda polls, facts: polls.caught_up_at(reading, facts.counts.get("read", 0), now)
+        )
+
+    def found_nothing(self, began: Instant) -> None:
+        """A poll that began at that moment found nothing, and has ended."""
+        now = self.board.clock()
+        self.board.change_polls(
+            self.name, lambda polls, facts: polls.found_nothing(began, facts.counts.get("read", 0), now)
+        )
 
     def failed(self, error: SyncError, state: State) -> None:
         """The poll ended in an error, which leaves the view in that state."""
-        self._poll(lambda facts, now: facts.polls.failed(state, error.message, error.hint, now))
+        self._poll(lambda polls, now: polls.failed(state, error.message, error.hint, now))
 
     def behind(self) -> None:
         """A page is committed, and the poll goes on to the next."""
-        self._poll(lambda facts, now: facts.polls.behind(facts.counts.get("read", 0), now))
+        now = self.board.clock()
+        self.board.change_polls(self.name, lambda polls, facts: polls.behind(facts.counts.get("read", 0), now))
 
     def read(self, read: ReadResult, late: PageReader) -> None:
         """A reading brought something, or nothing."""
@@ -136,18 +148,17 @@ class StatusRecorder:
             cursors = read.page.get_column("@cursor")
             tie = int((cursors == cursors[-1]).sum())
         now = self.board.clock()
+        self.board.change_polls(self.name, lambda polls, _: polls.got_on(now))
         seen, ahead, skew_ms = late.seen(read.read_time), len(late.ahead), read.read_time.clock_ms - now.wall_ms
-        self.board.change(
-            self.name,
-            lambda facts: replace(
-                facts,
-                late=seen,
-                ahead=ahead,
-                largest_tie=max(facts.largest_tie, tie),
-                skew_ms=skew_ms,
-                polls=facts.polls.got_on(now),
-            ),
-        )
+
+        def changed(facts: ViewFacts) -> ViewFacts:
+            moved = abs(skew_ms - facts.skew_ms) >= SKEW_MS
+            if seen == facts.late and ahead == facts.ahead and tie <= facts.largest_tie and not moved:
+                return facts
+            largest = max(facts.largest_tie, tie)
+            return replace(facts, late=seen, ahead=ahead, largest_tie=largest, skew_ms=skew_ms)
+
+        self.board.change_facts(self.name, changed)
 
     def committed(self, commit: Commit) -> None:
         """A commit was written. A page of a backfill is none of the polls'."""
@@ -200,7 +211,8 @@ class StatusRecorder:
 
     def mutated(self, rows: int) -> None:
         """So many delivered rows were found changed."""
-        self.board.change(self.name, lambda facts: replace(facts, mutated=facts.mutated + rows))
+        if rows:
+            self.board.change(self.name, lambda facts: replace(facts, mutated=facts.mutated + rows))
 
     def unknown_duplicates(self, rows: int) -> None:
         """So many rows were duplicates to the API, though this state never sent them."""
@@ -224,10 +236,10 @@ class StatusRecorder:
         """So far the view's history has come; None when none is being sent."""
         self.change(backfill=backfill)
 
-    def _poll(self, changed: Callable[[ViewFacts, Instant], Polls]) -> None:
+    def _poll(self, changed: Callable[[Polls, Instant], Polls]) -> None:
         """Let something happen to the polls now."""
         now = self.board.clock()
-        self.board.change(self.name, lambda facts: replace(facts, polls=changed(facts, now)))
+        self.board.change_polls(self.name, lambda polls, _: changed(polls, now))
 
 
 def _properties(mapping: ViewMapping, protection: Protection) -> tuple[SentProperty, ...]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
+from msgspec import Struct
 
 from smartico_sync.core.cursor_time import DAY_MS
 from smartico_sync.core.events import PLAYER, POSITION
@@ -39,8 +39,7 @@ SEARCHED = 10_000  # of the newest messages are looked through for a key that th
 EDGE_MS = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Sampled:
+class Sampled(Struct, frozen=True):
     """Messages as rows of the view. `unseen` columns it cannot do without are in none of them, nor were in any before."""
 
     prepared: PreparedStream

@@ -10,10 +10,10 @@ import gc
 import math
 import time
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 import structlog
+from msgspec.structs import replace
 
 from smartico_sync.core.backoff import Backoff
 from smartico_sync.core.messages.kept import packed

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import lt
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from smartico_sync.core.batches import weight
 from smartico_sync.core.events import POSITION
@@ -40,8 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["StreamSender", "Taken", "counted", "fresh"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Taken:
+class Taken(Struct, frozen=True, eq=False):
     """Messages that were taken and read. `steps`: how far each lane is once they are dealt with.
 
     `waiting`: by lane, how many they are, and when the first was written (epoch ms, 0 where nobody says).
@@ -133,11 +134,13 @@ class StreamSender(EventSender):
         own = self._going_again.union(*self._outbox.values())
         return [page for page in super().unsettled() if page.id not in own]
 
-    def _written_ahead(self, batch: PreparedBatch, events: Events, profiles: pl.DataFrame) -> tuple[int, ...]:
+    def _written_ahead(
+        self, batch: PreparedBatch, events: Events, profiles: pl.DataFrame, sent_ms: int | None
+    ) -> tuple[int, ...]:
         """As of every view; where members share lanes, a page for each, which goes to another member with it."""
         store = self._equipment.store
         if store.owner is None:
-            return super()._written_ahead(batch, events, profiles)
+            return super()._written_ahead(batch, events, profiles, sent_ms)
         return tuple(store.keep_outbox_of_lanes(self._name, by_lane(batch, events, profiles)))
 
     def with_lanes(self, commit: Commit, taken: Taken, session: StreamSession) -> Commit:

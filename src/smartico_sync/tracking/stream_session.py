@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import structlog
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from smartico_sync.core.definition import changes, stopping
 from smartico_sync.core.mapping import told_by_difference, told_whole
@@ -39,8 +40,7 @@ __all__ = ["StreamEquipment", "StreamSession", "known_stream", "open_stream_sess
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class StreamEquipment:
+class StreamEquipment(Struct, frozen=True):
     """What a view of messages needs to work, for as long as the process lives."""
 
     configuration: Configuration
@@ -54,8 +54,7 @@ class StreamEquipment:
     tracer: Tracer = UNTRACED
 
 
-@dataclass(frozen=True, slots=True)
-class StreamSession:
+class StreamSession(Struct, frozen=True):
     """What the loop of a view of messages works with. A further column makes another one, with the same fingerprints."""
 
     equipment: StreamEquipment
@@ -123,11 +122,11 @@ def open_stream_session(equipment: StreamEquipment) -> StreamSession:
     prepared = known_stream(prepared, row, store)
     equipment.recorder.learnt(prepared.mapping, equipment.protection)
     options = PipelineOptions(
-        prepared.mapping,
-        store.secret,
-        view.payload,
-        view.on_invalid,
-        view.future_tolerance,
+        mapping=prepared.mapping,
+        secret=store.secret,
+        payload=view.payload,
+        on_invalid=view.on_invalid,
+        future_ms=view.future_tolerance,
         on_refused_property=view.on_refused_property,
         park_ms=configuration.smartico.park,
         ahead_ms=view.future_tolerance,
@@ -150,4 +149,4 @@ def known_stream(prepared: PreparedStream, row: ViewRow, store: Store) -> Prepar
         generation=row.generation,
         secret=store.secret,
     )
-    return replace(prepared, mapping=replace(prepared.mapping, options=chosen))
+    return replace(prepared, mapping=prepared.mapping.with_options(chosen))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from smartico_sync.config.source_checks import place_of
 from smartico_sync.core.column_changes import columns_of

@@ -7,10 +7,10 @@ like any other.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import polars as pl
+from msgspec import Struct
 
 from smartico_sync.core.cursor_time import Grain, cursor_ms, latest_ms
 from smartico_sync.core.cursor_time import now_ms as cursor_now_ms
@@ -41,8 +41,7 @@ JUST_BEFORE_MS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ViewStart:
+class ViewStart(Struct, frozen=True):
     """Where a view begins. `commit`: its position and what was there, None at the first row.
 
     `started_from` is `first` also where the relation was empty: then every row is one that came after the start.

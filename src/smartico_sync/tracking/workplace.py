@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from smartico_sync.tracking.pages_in_flight import PagesInFlight
@@ -12,8 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["Workplace"]
 
 
-@dataclass(frozen=True, slots=True)
-class Workplace:
+class Workplace(Struct, frozen=True):
     """What a turn works with, beside the session: both belong to the loop, and are touched in its thread only."""
 
     sender: Sender

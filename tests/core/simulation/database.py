@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
 
 from smartico_sync.core.late_commit.mechanism import ReadTime
 from smartico_sync.core.position import Position

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from dataclasses import replace
 
 import pymysql
 import pytest
+from msgspec.structs import replace
 
 from smartico_sync.core.relation import Relation
 from smartico_sync.errors import SourceCancelled, SourceUnreachable

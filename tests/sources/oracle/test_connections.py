@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 
+import oracledb
 import pytest
 
 from smartico_sync.core.relation import Relation
@@ -48,6 +50,28 @@ def test_a_dropped_column_is_named(listener, configured):
     with pytest.raises(ViewBroken, match="'amount'") as broken, source.reading(described) as reading:
         reading.page(None, 5)
     assert "amount_real" in broken.value.hint
+
+
+def test_a_page_that_fails_leaves_no_cursor_to_the_garbage_collector(listener, configured):
+    """The driver takes a lock when a cursor is forgotten: in the midst of a statement it would wait for itself, for ever."""
+    heard, desk = listener(says([ID]))
+    source = configured(heard.url())
+    described = source.describe(BETS)
+    desk.says = says([ID], ROWNUM=Answer(error=1555))
+    gc.collect()
+    gc.disable()
+    try:
+        others = cursors()
+        with pytest.raises(SourceCancelled), source.reading(described) as reading:
+            reading.page(None, 5)
+        assert cursors() == others
+    finally:
+        gc.enable()
+
+
+def cursors():
+    """Those of the driver that somebody still holds."""
+    return [each for each in gc.get_objects() if type(each) is oracledb.Cursor]
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from servers.kafka import new_name
 from smartico_sync.config.models import SourceConfig

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 import time
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from servers.kafka import MEMBER
 from smartico_sync.config.models import SourceConfig

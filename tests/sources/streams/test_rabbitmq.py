@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import ssl
 import threading
@@ -14,6 +15,7 @@ from pika.exceptions import IncompatibleProtocolError
 from servers.certificates import Authority
 from servers.gateway import pump
 from servers.plain import PlainServer
+from smartico_sync.cli.rewind_messages import time_of
 from smartico_sync.config.models import SourceConfig
 from smartico_sync.core.messages.message import place_of
 from smartico_sync.core.records import LaneStep
@@ -536,6 +538,25 @@ class TestStreams:
         made.book.lanes[made.queue] = LaneStep(made.queue, 50, 50)
         with pytest.raises(ViewRegressed, match="49 was read already"):
             made.subscribe()
+
+    def test_one_that_lost_its_end_and_grew_again_is_said(self, rabbits, rabbitmq):
+        """A later message stands where one was read: going on from a place alone would never read those before it."""
+        made = rabbits("stream")
+        made.put(*({"n": n} for n in range(5)))
+        page = page_of(made.subscribe(), 5)
+        mark = page.epochs[made.queue]
+        made.book.lanes[made.queue] = LaneStep(made.queue, 5, 5, mark)
+        made.put({"n": 5})
+        assert numbers(drained(made.subscribe())) == [5]
+        rabbitmq.owner().queue_delete(made.queue)
+        rabbitmq.queue("stream", made.queue)
+        made.put(*({"n": n} for n in range(10, 20)))
+        made.book.lanes[made.queue] = LaneStep(made.queue, 5, 5, mark)
+        with pytest.raises(ViewRegressed, match="another message at 4 ") as caught:
+            made.subscribe()
+        since = re.search(r" --to (\S+Z) ", caught.value.hint)[1]
+        (at,) = made.stream.at(made.feed(), time_of(since)).values()
+        assert at == 0
 
     def test_what_was_deleted_unread_stops_the_view_or_is_told(self, rabbits, monkeypatch):
         """From where to where."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct, field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,8 +30,7 @@ Use = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(Struct, frozen=True):
     """One parameter: its name, its meaning as a phrase in Markdown, and its default as it would be written (or empty).
 
     `others` are names that mean the same. Small and capital letters, `_`, `-` and blanks make no difference to any of them.
@@ -43,8 +43,7 @@ class Parameter:
     use: Use = "applied"
 
 
-@dataclass(frozen=True, slots=True)
-class Engine:
+class Engine(Struct, frozen=True):
     """One database or broker. The module has `connect(name: str, config: SourceConfig)`, which opens no connection yet.
 
     It gives a Source, or where it `reads` messages a Stream. `extra` installs its driver (`pip install 'smartico-sync[extra]'`; empty: built in). `aliases` are other names of the

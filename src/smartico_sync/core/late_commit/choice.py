@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct
 
 from smartico_sync.core.relation import IDS, TIMES
 
@@ -27,8 +28,7 @@ CONDITIONS: dict[Name, str] = {
 LOOKBACK_OF_IDS = "a row is found if it appears within `lookback` after its id was read or passed"
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(Struct, frozen=True):
     """Which mechanism protects a view, and `why` in a sentence.
 
     `problem`: empty, or why the policy cannot work here, with `hint` as the change to make; `mechanism` is then the
@@ -38,10 +38,10 @@ class Choice:
 
     mechanism: Name | None
     why: str
-    ids: Literal["in order", "in blocks"] = field(default="in order", kw_only=True)
-    promise: Literal["kept", "in doubt"] = field(default="kept", kw_only=True)
     problem: str = ""
     hint: str = ""
+    ids: Literal["in order", "in blocks"] = "in order"
+    promise: Literal["kept", "in doubt"] = "kept"
 
 
 def choose(policy: Policy, cursor: Family, ids: str, fence_reason: str, shared: str = "") -> Choice:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import operator
 from bisect import bisect_left
-from dataclasses import dataclass, field, replace
 from functools import reduce
 
 import polars as pl
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from smartico_sync.core.few_texts import FEW
 
@@ -16,19 +17,16 @@ __all__ = ["DeliveredKeys"]
 CHUNK = 1_048_576  # keys: chunks are merged up to here, and forgotten only as a whole
 # A binary search of one key costs about what five cost to be put into a hash set: few keys are searched for, many hashed.
 SEARCH = 5
-EMPTY = pl.Series(dtype=pl.UInt64)
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
+class Chunk(Struct, frozen=True):
     """Sorted keys of ledger sequences up to `seq`."""
 
     seq: int
     keys: pl.Series
 
 
-@dataclass(frozen=True, slots=True)
-class DeliveredKeys:
+class DeliveredKeys(Struct, frozen=True):
     """A set of UInt64 keys of delivered rows; 8 bytes a key. Frozen: every method returns a new one.
 
     A key that is unknown is a row that was not delivered above the watermark, up to a collision of 64-bit hashes: with a
@@ -36,7 +34,7 @@ class DeliveredKeys:
     """
 
     chunks: tuple[Chunk, ...] = field(default=())
-    held: pl.Series = field(default_factory=lambda: EMPTY)
+    held: pl.Series = field(default_factory=lambda: pl.Series(dtype=pl.UInt64))
 
     def __len__(self) -> int:
         """Return how many keys are kept, those included that a merged chunk keeps longer than needed."""

@@ -16,10 +16,11 @@ cursor is one, else by its age here.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from smartico_sync.core.late_commit.lookback import NEAR_IDS, Lateness
 from smartico_sync.core.late_commit.pending_heads import PendingHead, PendingHeads, Stamp, recall
@@ -40,8 +41,7 @@ PinPolicy = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Fence:
+class Fence(Struct, frozen=True):
     """See `late.Mechanism`. `broken` counts moves of the watermark that the cap forced; reconcile finds what they hid.
 
     `lookback_ms`: 0 for the fence alone. `below`: late rows that the fence alone would have lost; `lateness`: how late they
@@ -144,6 +144,11 @@ class Fence:
             return head if seen == head.clock_ms else replace(head, clock_ms=seen)
         stamp = Stamp(read_time.server, read_time.snapshot.xmax, read_time.steady_ms)
         return replace(head, stamps=(*head.stamps, stamp)[-SERVERS:])
+
+    def due_ms(self, read_time: ReadTime) -> float:
+        """See `late.Mechanism`. A head that is not stamped yet may be in the next reading."""
+        stamped = all(head.stamp(read_time.server) is not None for head in self.heads.waiting)
+        return self.heads.due_ms(read_time.steady_ms) if stamped and self.aim is None else read_time.steady_ms
 
     def delivered(self, page: Page) -> Fence:
         """See `late.Mechanism`."""

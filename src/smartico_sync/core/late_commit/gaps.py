@@ -7,20 +7,22 @@ higher id was seen. Ids that nobody will ever use, because their writer rolled b
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, replace
+import math
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from smartico_sync.core.late_commit.mechanism import AskIds
 from smartico_sync.core.late_commit.missing_ids import (
-    SCHEMA,
     Stride,
     age,
     ask,
     bounded,
     missing,
     number,
+    schema,
     size,
     split,
     whole,
@@ -41,13 +43,12 @@ LAST_PAUSE_MS = 5_000
 SLOW_MS = 60_000  # a row of a transaction is rarely so late; one of a block of ids often is
 
 
-@dataclass(frozen=True, slots=True)
-class Gaps:
+class Gaps(Struct, frozen=True):
     """See `late.Mechanism`. `open` holds the missing ranges, ascending; `given_up` counts ids nobody waits for any more."""
 
     wait_ms: int = WAIT_MS
     heads: PendingHeads = field(default_factory=PendingHeads)
-    open: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=SCHEMA))
+    open: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=schema()))
     stride: Stride = field(default_factory=Stride)
     given_up: int = 0
     found: int = 0
@@ -80,6 +81,7 @@ class Gaps:
         rows: list[list[int]] = recalled.get("gaps", [])
         if "gaps" not in recalled and watermark is not None and head is not None and watermark != head:
             rows = [[number(watermark.cursor) + 1, number(head.cursor) - 1, 1, 0]]
+        rows = [row for row in rows if row[0] <= row[1]]
         clock, server = recalled.get("clock", (read_time.clock_ms, read_time.server))
         clock = read_time.clock_ms if server == read_time.server else clock
         ranges = pl.DataFrame(
@@ -92,8 +94,8 @@ class Gaps:
                 "asked": [None] * len(rows),
                 "ask": [0] * len(rows),
             },
-            schema=SCHEMA,
-        ).filter(pl.col("low") <= pl.col("high"))
+            schema=schema(),
+        )
         return cls(
             wait_ms,
             heads,
@@ -157,6 +159,10 @@ class Gaps:
         back = pl.min_horizontal("clock", pl.lit(read_time.clock_ms))
         now = (read_time.steady_ms, read_time.clock_ms)
         return replace(self, open=self.open.with_columns(back), now=now, server=read_time.server)
+
+    def due_ms(self, read_time: ReadTime) -> float:
+        """See `late.Mechanism`. While ids are missing every reading may ask for some."""
+        return read_time.steady_ms if self.open.height or self.aim is not None else math.inf
 
     def patient(self, read_time: ReadTime) -> bool:
         """Whether a backlog has gone on long enough to look at the holes."""

@@ -8,14 +8,15 @@ remembered to know what is new in them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from smartico_sync.core.late_commit.gaps import PAUSES
 from smartico_sync.core.late_commit.mechanism import AskIds
-from smartico_sync.core.late_commit.missing_ids import SCHEMA, age, ask, missing, split, whole
+from smartico_sync.core.late_commit.missing_ids import age, ask, missing, schema, split, whole
 
 if TYPE_CHECKING:
     from smartico_sync.core.late_commit.mechanism import Pace, ReadTime
@@ -35,8 +36,7 @@ LAST_HOLE_PAUSE_MS = 120_000
 Wide = tuple[int, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
+class Range(Struct, frozen=True):
     """Ids from `low` to `high`, both included, of which none was delivered; others may count on in it at any time.
 
     `grew_ms`: when the last row was found in it; `asked_ms`: when it was asked for last (None: not yet); both steady.
@@ -56,11 +56,10 @@ class Range:
         return steady_ms - self.asked_ms >= pause
 
 
-@dataclass(frozen=True, slots=True)
-class IdWatch:
+class IdWatch(Struct, frozen=True):
     """Frozen: every method returns the next one, to be adopted like a mechanism.
 
-    `ranges` are watched for good, `holes` (SCHEMA of missing_ids) for a day. `delay_ms`: for so long the mechanism itself
+    `ranges` are watched for good, `holes` (`schema` of missing_ids) for a day. `delay_ms`: for so long the mechanism itself
     finds what comes late in a page. `blocks`: whether every hole of a page is watched. `usual`: the distance of two ids.
     `found`: rows that came from either since the first start. `floor`: the source's lowest id when it was looked at last.
     """
@@ -68,7 +67,7 @@ class IdWatch:
     delay_ms: int = 0
     blocks: bool = False
     ranges: tuple[Range, ...] = ()
-    holes: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=SCHEMA))
+    holes: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=schema()))
     usual: float = 1.0
     found: int = 0
     floor: int | None = None
@@ -87,7 +86,7 @@ class IdWatch:
             delay_ms,
             blocks or bool(kept.get("blocks")),
             tuple(Range(low, high, steady) for low, high in kept.get("ranges", ())),
-            pl.DataFrame(holes, schema=SCHEMA, orient="row"),
+            pl.DataFrame(holes, schema=schema(), orient="row"),
             float(kept.get("usual", 1.0)),
             int(kept.get("found", 0)),
             kept.get("floor"),

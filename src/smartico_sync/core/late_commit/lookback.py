@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from smartico_sync.core.late_commit.pending_heads import PendingHeads, recall
 
@@ -35,8 +36,7 @@ WINDOW_IDS = 1_048_576  # ids below the head that a writer may still hold: a min
 LEAST_MS = 60_000  # nothing shorter is ever advised: a quiet hour says little about a busy one
 
 
-@dataclass(frozen=True, slots=True)
-class Lateness:
+class Lateness(Struct, frozen=True):
     """How late late rows came: source clock at discovery minus the row's own time. Rows in order do not count.
 
     `counts[i]` rows came at most `BUCKETS_MS[i]` late and later than the bucket before; the last count is of the rest.
@@ -94,8 +94,7 @@ class Lateness:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Lookback:
+class Lookback(Struct, frozen=True):
     """See `late.Mechanism`."""
 
     lookback_ms: int
@@ -144,6 +143,10 @@ class Lookback:
     def rescan(self, read_time: ReadTime, pace: Pace) -> tuple[Lookback, KeyScan | None]:
         """See `late.Mechanism`."""
         return self, self.heads.scan(read_time, pace)
+
+    def due_ms(self, read_time: ReadTime) -> float:
+        """See `late.Mechanism`."""
+        return self.heads.due_ms(read_time.steady_ms)
 
     def delivered(self, page: Page) -> Lookback:
         """See `late.Mechanism`. Old rows, those of a first load, are released with their own page."""

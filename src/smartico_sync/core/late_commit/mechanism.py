@@ -15,10 +15,10 @@ A mechanism never learns of rows that were not acknowledged, so a failed deliver
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, Self
 
 import polars as pl
+from msgspec import Struct
 
 from smartico_sync.core.few_texts import FEW
 
@@ -45,8 +45,7 @@ Pace = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class ReadTime:
+class ReadTime(Struct, frozen=True):
     """When a reading took place.
 
     `clock_ms`: the source's clock, read no later than its snapshot was taken. On a replica it is the commit time of the
@@ -62,8 +61,7 @@ class ReadTime:
     server: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(Struct, frozen=True):
     """The head as one page left it.
 
     `seq`: the newest ledger sequence *before* that page's commit (its own keys stay known a little longer, which is
@@ -75,8 +73,7 @@ class Mark:
     cursor_ms: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class KeyScan:
+class KeyScan(Struct, frozen=True):
     """Read all keys after the position `after` (from the start for None) with cursor <= `high`.
 
     `extent`: only a full scan lets the watermark move; a recent one finds fresh late rows cheaply. `number`: of the
@@ -111,8 +108,7 @@ class KeyScan:
         return keys.head(int(here.arg_true()[-1]) + 1) if here.any() else keys
 
 
-@dataclass(frozen=True, slots=True)
-class AskIds:
+class AskIds(Struct, frozen=True):
     """Ask for these ids, and for all ids inside these inclusive ranges, again.
 
     Ranges may hold delivered rows: subtract the known ones. `number` tells one ask from another.
@@ -123,8 +119,7 @@ class AskIds:
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(Struct, frozen=True):
     """What one commit adds, all of it delivered.
 
     `read_time`: of the reading the rows come from. `head`: the last in-order row, None when there was none. `ids`: cursors
@@ -179,6 +174,9 @@ class Mechanism(Protocol):
 
     def rescan(self, read_time: ReadTime, pace: Pace) -> tuple[Self, KeyScan | AskIds | None]:
         """Decide what to look at again in this reading. Call it in every reading; adopt the returned mechanism at once."""
+
+    def due_ms(self, read_time: ReadTime) -> float:
+        """Return when (steady) a reading is wanted next, if no row comes until then: not in the future where the next is."""
 
     def delivered(self, page: Page) -> Self:
         """Return the mechanism as it is to be committed with the page; adopt it when the commit has succeeded."""

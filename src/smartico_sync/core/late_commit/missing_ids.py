@@ -3,31 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
+from msgspec import Struct
 
 from smartico_sync.errors import ConfigError
 
 if TYPE_CHECKING:
     from smartico_sync.core.late_commit.mechanism import ReadTime
 
-__all__ = ["SCHEMA", "Asked", "Stride", "age", "ask", "bounded", "missing", "number", "size", "split", "whole"]
+__all__ = ["Asked", "Stride", "age", "ask", "bounded", "missing", "number", "schema", "size", "split", "whole"]
 
-# low and high are inclusive and both may be missing; of the ids between them every `step`-th, counted from either end.
-# steady and clock: when first seen; asked: steady_ms of the last question; ask: its number.
-SCHEMA = pl.Schema(
-    {
-        "low": pl.Int128,
-        "high": pl.Int128,
-        "step": pl.Int128,
-        "steady": pl.Int64,
-        "clock": pl.Int64,
-        "asked": pl.Int64,
-        "ask": pl.Int64,
-    }
-)
 RANGES = 4_096  # what the state writes with every page stays below a quarter of a megabyte
 EVIDENCE = 64  # ids in a page that share a divisor by chance: never
 WIDEST = 64  # a larger common divisor is the pattern of a generator, not of masters that take turns
@@ -37,8 +25,27 @@ ASK_RANGES = 16  # longer ranges a reading, each one index scan
 FIRST_REACH = 1_048_576  # ids below the very first one that a writer may still hold: one range, and a cheap question
 
 
-@dataclass(frozen=True, slots=True)
-class Stride:
+@cache
+def schema() -> pl.Schema:
+    """Of missing ids.
+
+    `low` and `high` are inclusive and both may be missing; of the ids between them every `step`-th, counted from either end.
+    `steady` and `clock`: when first seen; `asked`: steady_ms of the last question; `ask`: its number.
+    """
+    return pl.Schema(
+        {
+            "low": pl.Int128,
+            "high": pl.Int128,
+            "step": pl.Int128,
+            "steady": pl.Int64,
+            "clock": pl.Int64,
+            "asked": pl.Int64,
+            "ask": pl.Int64,
+        }
+    )
+
+
+class Stride(Struct, frozen=True):
     """The distance between two ids in turn: auto_increment_increment is 2 or more where several masters write.
 
     `masters`: unknown until a page holds EVIDENCE ids; one while all ids fit the step; several for good once one did not.
@@ -106,8 +113,7 @@ def missing(ids: pl.Series, before: int | None, step: int, read_time: ReadTime) 
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """What of some ranges is asked for in one reading: ids, longer ranges, and the ranges with that noted."""
 
     ids: tuple[int, ...]
@@ -170,7 +176,7 @@ def split(ranges: pl.DataFrame, found: pl.Series, read_time: ReadTime) -> tuple[
             steady, clock, asked, ask = read_time.steady_ms, read_time.clock_ms, None, 0
         pieces.append((low, high, step, steady, clock, asked, ask))
     kept = ranges.with_row_index("row").filter(~pl.col("row").is_in(touched["row"].implode())).drop("row")
-    rest = pl.DataFrame(pieces, schema=SCHEMA, orient="row").filter(pl.col("low") <= pl.col("high"))
+    rest = pl.DataFrame(pieces, schema=schema(), orient="row").filter(pl.col("low") <= pl.col("high"))
     return bounded(pl.concat([kept, rest]).sort("low")), hits.height
 
 
@@ -198,5 +204,5 @@ def bounded(ranges: pl.DataFrame) -> pl.DataFrame:
             pl.col("ask").min(),
         )
         .drop("group")
-        .cast(SCHEMA)
+        .cast(schema())
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     import polars as pl
@@ -14,16 +16,14 @@ OVER_MS = 2_000  # what took its time while the value lasted is committed by the
 MOST_VALUES = 1_000  # a page of seconds holds two or three that are open
 
 
-@dataclass(frozen=True, slots=True)
-class Over:
+class Over(Struct, frozen=True):
     """Values that are over: from `low_ms` (epoch ms) to the one whose text is `through`."""
 
     low_ms: int
     through: str
 
 
-@dataclass(frozen=True, slots=True)
-class OpenValues:
+class OpenValues(Struct, frozen=True):
     """Values (text, epoch ms) whose rows are read once more when they are over. Immutable.
 
     A row that changes again under the same cursor value stays where it is: neither the page nor a scan of keys sees it.
@@ -37,6 +37,10 @@ class OpenValues:
         recent = moments > now_ms - grain_ms - OVER_MS
         found = dict(zip(cursors.filter(recent).to_list(), moments.filter(recent).to_list(), strict=True))
         return OpenValues(tuple({**dict(self.values), **found}.items())[-MOST_VALUES:])
+
+    def next_ms(self, grain_ms: int) -> float:
+        """When the first of them is over; infinite where there is none."""
+        return min((at_ms + grain_ms + OVER_MS for _, at_ms in self.values), default=math.inf)
 
     def over(self, grain_ms: int, now_ms: int) -> tuple[Over | None, OpenValues]:
         """Those that are over, and the others."""

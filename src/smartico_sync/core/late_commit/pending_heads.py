@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+import math
 from typing import TYPE_CHECKING, Any, Literal, Self
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from smartico_sync.core.late_commit.mechanism import KeyScan, Mark
 from smartico_sync.errors import StateDamaged
@@ -29,8 +32,7 @@ RECENT_SHARE = (
 BEHIND_MS = 10_000  # a backlog wants throughput; its late rows can wait this long
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
+class Stamp(Struct, frozen=True):
     """The transaction id that a server would give out next when a head had settled there; of no meaning on another server."""
 
     server: str
@@ -38,8 +40,7 @@ class Stamp:
     steady_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class PendingHead:
+class PendingHead(Struct, frozen=True):
     """A head since it was first seen, on both clocks; `clock_ms` is that of `server`.
 
     `page`: whole when everything between the head before and this one was already closed in the snapshot its page was
@@ -71,8 +72,7 @@ class PendingHead:
         return min(read_time.steady_ms - self.steady_ms, read_time.clock_ms - self.seen_ms(read_time))
 
 
-@dataclass(frozen=True, slots=True)
-class PendingHeads:
+class PendingHeads(Struct, frozen=True):
     """Heads in the order in which they were committed, oldest first; `watermark` lies below all of them.
 
     `scanned_ms`: when the last full scan was read; `cost_ms`: what it took, with all recent ones since. `recent_ms`: when the
@@ -138,6 +138,14 @@ class PendingHeads:
             return None
         old = [head.mark for head in self.waiting[:-1] if now - head.steady_ms >= RECENT_MS]
         return self.upto_newest(old[-1], "recent") if old else None
+
+    def due_ms(self, now_ms: int) -> float:
+        """Return when (steady) `scan` is to be asked next, if no head is added: at once while there are recent ones."""
+        if not self.waiting:
+            return math.inf
+        if self.scanned_ms is None or now_ms - self.waiting[-1].steady_ms < RECENT_MS:
+            return now_ms
+        return self.scanned_ms + max(self.cost_ms * SHARE, FULL_EVERY_MS)
 
     def upto_newest(self, after: Mark | None, extent: Literal["full", "recent"]) -> KeyScan:
         """Return the scan from a mark to the newest head."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -18,8 +19,7 @@ TraitName = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Struct, frozen=True):
     """The relation itself, or one beneath it. `sql`: its SELECT, empty for a table or where it cannot be read."""
 
     name: str
@@ -27,8 +27,7 @@ class Part:
     sql: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ViewDefinition:
+class ViewDefinition(Struct, frozen=True):
     """`parts`: the relation first; empty where the engine does not tell. `blocks`: why ids come in blocks, empty: they do not.
 
     `step`: of the sequences that say so the least one, where it tells blocks from several masters that take turns; 0: it does not.
@@ -54,8 +53,7 @@ class ViewDefinition:
 UNKNOWN = ViewDefinition()
 
 
-@dataclass(frozen=True, slots=True)
-class Trait:
+class Trait(Struct, frozen=True):
     """Something in the definition that makes rows come late or change quietly: what happens, and what mends it."""
 
     name: TraitName

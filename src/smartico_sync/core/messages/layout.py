@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
+
+from msgspec import Struct
 
 from smartico_sync.core.messages.debezium import moment
 from smartico_sync.core.messages.exact import ABSENT, Number, Undecodable, as_text, decode
@@ -23,8 +24,7 @@ BEFORE_PARSING = frozenset({"headers", "properties", "message", "key"})
 SECONDS_DIGITS = 18  # of a number that may be a time at all
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(Struct, frozen=True):
     """Where one column's value is. `unit`: of a time that is a number; empty for a value that is taken as it is."""
 
     column: str
@@ -36,8 +36,7 @@ class Field:
 Conditions = tuple[tuple[Field, tuple[str | None, ...]], ...]  # a field, and the texts that its value may be
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(Struct, frozen=True):
     """How a view's messages are read.
 
     `fields` are the columns where the configuration lists them, else every member of the object at `root` is one, and `named`

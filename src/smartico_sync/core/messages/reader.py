@@ -7,12 +7,12 @@ the row is only looked through. What these decoders do not know, or cannot read,
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from itertools import count
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
+from msgspec import Struct
 
 from smartico_sync.catalogue.properties import NAME_PATTERN
 from smartico_sync.core.messages.exact import ABSENT, Absent, Number, Undecodable, as_text
@@ -37,8 +37,7 @@ class Odd(Exception):
     """Messages have to be looked at one by one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
+class Shape(Struct, frozen=True):
     """A decoder of bodies, and where in what it makes each member is."""
 
     decode: Callable[[bytes], Any]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
+
+from msgspec import Struct, field
 
 from smartico_sync.catalogue.properties import NAME_PATTERN
 from smartico_sync.core.messages.debezium import change_of
@@ -43,8 +44,7 @@ DOCUMENTS = {dict, list}
 ODD = {Number, *DOCUMENTS}  # what may hold a number beyond all bounds
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(Struct, frozen=True):
     """Messages that were read: `rows` of them, column by column.
 
     `cells` by column, each as long as `messages`, which are those that become rows; ABSENT where a message says nothing of it.

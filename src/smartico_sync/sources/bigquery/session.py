@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import re
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 import pyarrow as pa
 from google.api_core.exceptions import Forbidden
 from google.api_core.retry import Retry
 from google.cloud.bigquery import QueryJob, QueryJobConfig
+from msgspec import Struct
 
 from smartico_sync.sources.bigquery.failures import FAILURES, failure
 from smartico_sync.sources.kit.failures import only_asks
@@ -74,8 +74,7 @@ class AnswerCache:
         self.nulls: dict[tuple[Relation, Nulls], tuple[float, int]] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
+class Estimate(Struct, frozen=True):
     """What a query would give and cost."""
 
     fields: Sequence[SchemaField]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
+
+from msgspec import Struct
 
 from smartico_sync.errors import SourceRefused, ViewBroken
 from smartico_sync.sources.clickhouse.types import CLICKHOUSE, literal
@@ -84,8 +85,7 @@ class ReplicaClock:
         return tables, replay
 
 
-@dataclass(frozen=True, slots=True)
-class _Replay:
+class _Replay(Struct, frozen=True):
     """How replicated tables stand: `tables` are so many; `cut_off` from the others where there is no Keeper."""
 
     now_ms: int

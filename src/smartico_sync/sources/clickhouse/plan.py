@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from smartico_sync.core.position import Position
 from smartico_sync.core.zones import time_zone
@@ -121,8 +122,7 @@ def _sorted_by(text: str) -> list[str]:
     return [term.removesuffix(" ASC") for term in told.split(", ")] if told else []
 
 
-@dataclass(frozen=True, slots=True)
-class _Table:
+class _Table(Struct, frozen=True):
     """What the user may know of a table."""
 
     name: str

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import lru_cache
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 import polars as pl
 import pyarrow as pa
+from msgspec.structs import replace
 
 from smartico_sync.sources.clickhouse.session import Session
 from smartico_sync.sources.clickhouse.types import CLICKHOUSE, WIDE

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from smartico_sync.core.records import PLACED, LaneStep
 from smartico_sync.errors import MessagesLost, ViewRegressed
@@ -16,8 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Committed", "begin_at", "beyond", "gap", "reborn", "reconciled", "step"]
 
 
-@dataclass(frozen=True, slots=True)
-class Committed:
+class Committed(Struct, frozen=True):
     """What the broker holds of a lane's group: the offset (below 0: none), and who wrote it."""
 
     offset: int

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from smartico_sync.catalogue.engines import KAFKA
+from smartico_sync.core.discreet import Discreet
 from smartico_sync.errors import ConfigError
 from smartico_sync.sources.kafka.client import QUIET, Client
 from smartico_sync.sources.kafka.iam import region_of, token_source
@@ -61,12 +61,13 @@ SHARED_SESSION_MS = 10_000
 OF_MEMBERS = frozenset({"group.protocol", "group.remote.assignor", "max.poll.interval.ms", "heartbeat.interval.ms"})
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Discreet, frozen=True):
     """How to reach the brokers. `place`: for messages; `common` holds secrets."""
 
+    unprinted = frozenset({"common"})
+
     place: str
-    common: Mapping[str, Any] = field(repr=False)
+    common: Mapping[str, Any]
     session_ms: int
     instance: str
     encrypted: Literal["yes", "no"] = "no"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -11,17 +12,17 @@ if TYPE_CHECKING:
 
 __all__ = ["dtype"]
 
-DTYPES: dict[str, pl.DataType] = {
-    "integer": pl.Int64(),
-    "float": pl.Float64(),
-    "boolean": pl.Boolean(),
-    "timestamp": pl.Datetime("us"),
-    "instant": pl.Datetime("us", "UTC"),
-    "date": pl.Date(),
-    "binary": pl.Binary(),
-}
 
-
+@cache
 def dtype(family: Family) -> pl.DataType:
     """The dtype in which a frame holds that family; text for all that have no type of their own."""
-    return DTYPES.get(family, pl.String())
+    kinds: dict[str, pl.DataType] = {
+        "integer": pl.Int64(),
+        "float": pl.Float64(),
+        "boolean": pl.Boolean(),
+        "timestamp": pl.Datetime("us"),
+        "instant": pl.Datetime("us", "UTC"),
+        "date": pl.Date(),
+        "binary": pl.Binary(),
+    }
+    return kinds.get(family, pl.String())

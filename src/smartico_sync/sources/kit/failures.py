@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from msgspec import Struct
 
 from smartico_sync.core.redaction import from_database
 from smartico_sync.errors import SourceError, SourceRefused, ViewBroken
@@ -37,8 +38,7 @@ class StatementFailed(SourceError):
         self.code = code
 
 
-@dataclass(frozen=True, slots=True)
-class Meaning:
+class Meaning(Struct, frozen=True):
     """What a code means: the class says what the daemon does. `told` is empty where the server's own words hold names only."""
 
     kind: type[SourceError]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from functools import cache
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -47,7 +48,7 @@ def plain(columns: Sequence[Column], texts: Sequence[pl.Series], timezone: str) 
             numbers = [None if value is None else read(value) for value in values]
         except (ValueError, KeyError):
             return None
-        made.append(pl.Series(column.name, numbers, dtype=STORED[column.family]).cast(dtype(column.family)))
+        made.append(pl.Series(column.name, numbers, dtype=stored()[column.family]).cast(dtype(column.family)))
     return made
 
 
@@ -103,11 +104,13 @@ READERS: dict[Family, Callable[[str], object]] = {
     "timestamp": moment,
     "instant": instant,
 }
-STORED: dict[Family, pl.DataType] = {
-    "integer": pl.Int64(),
-    "float": pl.Float64(),
-    "boolean": pl.Boolean(),
-    "date": pl.Int32(),
-    "timestamp": pl.Int64(),
-    "instant": pl.Int64(),
-}
+
+
+@cache
+def stored() -> dict[Family, pl.DataType]:
+    """The dtype of what these make."""
+    whole, day_no = pl.Int64(), pl.Int32()
+    return {
+        "integer": whole, "float": pl.Float64(), "boolean": pl.Boolean(),
+        "date": day_no, "timestamp": whole, "instant": whole,
+    }  # fmt: skip

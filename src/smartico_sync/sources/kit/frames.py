@@ -264,7 +264,7 @@ def decoded(values: Sequence[bytes | None] | pl.Series) -> pl.Series:
         return pl.Series(data.name, texts, dtype=pl.String)
 
 
-Wall = TypeVar("Wall", pl.Series, pl.Expr)
+Wall = TypeVar("Wall", "pl.Series", "pl.Expr")
 
 
 def to_utc(wall: Wall, timezone: str) -> Wall:

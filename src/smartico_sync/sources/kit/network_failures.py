@@ -6,8 +6,9 @@ import errno
 import re
 import socket
 import ssl
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeVar
+
+from msgspec import Struct
 
 from smartico_sync.core.certificates import flaw, flaw_in_words
 from smartico_sync.errors import SourceUnreachable
@@ -49,8 +50,7 @@ WORDS: tuple[tuple[Fault, re.Pattern[str]], ...] = (
 LESS = "; that less will do is said in words: `encryption: unverified` or `encryption: off` of the source"
 
 
-@dataclass(frozen=True, slots=True)
-class Hints:
+class Hints(Struct, frozen=True):
     """What to do next about each fault; an engine names its own parameters."""
 
     tls: str = f"check the certificates that the url names{LESS}"

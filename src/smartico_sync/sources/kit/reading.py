@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.relation import Relation, Snapshot
     from smartico_sync.core.replication import Replication
     from smartico_sync.sources.kit.positions import Label
-    from smartico_sync.sources.protocol import NullScan
+    from smartico_sync.sources.protocol import Digest, FirstPage, NullScan
 
 __all__ = ["BaseReading", "Brought"]
 
@@ -36,13 +36,16 @@ MOST_LISTED = 1_000  # what the protocol allows in a call
 class BaseReading(ABC):
     """One short reading over one described relation, see `protocol.Reading`: `with reading.open(): …`.
 
-    `clock_ms`, `snapshot` and `server` are known as soon as it is open.
+    `clock_ms`, `snapshot` and `server` are known as soon as it is open, and so is `first`. `foreseen`: the page that whoever
+    reads will most likely ask for first; most engines open a reading without it.
     """
 
     offset = ""  # what the engine writes behind an instant in UTC
     clock_ms: int
     snapshot: Snapshot | None = None  # most engines have none that can serve as a fence
     server: str = ""  # most do not say which of several servers answers
+    foreseen: FirstPage | None = None
+    first: FirstPage | None = None
 
     def __init__(self, relation: Relation) -> None:
         self.relation = relation
@@ -109,6 +112,10 @@ class BaseReading(ABC):
     def pinned_by(self) -> str:
         """See `protocol.Reading`; most engines have no transaction ids to pin."""
         return ""
+
+    def digest(self, of: Literal["rows", "keys"], after: Position | None, high: str) -> Digest | None:  # noqa: ARG002
+        """See `protocol.Reading`; most engines would have to send the rows."""
+        return None
 
     def null_scan(self) -> NullScan:
         """See `protocol.Reading`; many engines would have to try."""

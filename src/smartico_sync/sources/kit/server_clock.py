@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from msgspec import Struct
 
 from smartico_sync.core.replication import Replication
 
@@ -41,8 +42,7 @@ class ServerClock:
 State = Literal["primary", "replica", "stopped", "hidden"]
 
 
-@dataclass(frozen=True, slots=True)
-class Replay:
+class Replay(Struct, frozen=True):
     """How a server stands; `lag_ms`: how far a replica is behind, where that is known.
 
     `stopped`: a replica that tells no lag. `hidden`: it may be a replica, and nothing tells how far it is behind. `server`:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar
+
+from msgspec.structs import replace
 
 from smartico_sync.core.late_commit.view_definition import UNKNOWN
 from smartico_sync.errors import SourceCancelled, SourceError, SourceRefused, SourceUnreachable, ViewAltered
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Column, Relation
     from smartico_sync.sources.kit.login import BaseLogin
-    from smartico_sync.sources.protocol import Plan, ServerFacts
+    from smartico_sync.sources.protocol import FirstPage, News, Plan, ServerFacts
 
 __all__ = ["BaseSource"]
 
@@ -60,13 +61,14 @@ class BaseSource(ABC, Generic[S, R]):
         return nullcontext()
 
     @contextmanager
-    def reading(self, relation: Relation) -> Iterator[R]:
+    def reading(self, relation: Relation, first: FirstPage | None = None) -> Iterator[R]:
         """A reading over a described relation, its transaction open.
 
         ViewAltered when the view's columns are others than they were described as, whatever was read or failed.
         """
         with self._session() as session:
             reading = self.reading_type(session, relation)
+            reading.foreseen = first
             try:
                 with reading.open():
                     yield reading
@@ -88,6 +90,10 @@ class BaseSource(ABC, Generic[S, R]):
         if self.describes == "with every page" or reading.brought == "doubtful rows":
             return True
         return reading.answered != self._answers.setdefault(reading.relation, reading.answered)
+
+    def news(self, asked: Sequence[tuple[Relation, Position | None]]) -> News | None:  # noqa: ARG002  - for engines that can
+        """See `protocol.Source`."""
+        return None
 
     def verify(self, relation: Relation) -> None:
         """Describe the relation again. ViewAltered when its columns are others by now."""

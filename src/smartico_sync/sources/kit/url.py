@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote
 
+from msgspec import field
+
+from smartico_sync.core.discreet import Discreet
 from smartico_sync.errors import ConfigError
 
 __all__ = ["Url", "parse"]
 
 
-@dataclass(frozen=True, slots=True)
-class Url:
+class Url(Discreet, frozen=True):
     """The parts of a database URL, percent-decoded. `hosts` as written: several may be separated by commas.
 
     `path` is what stands after the host's slash (a database, a file). The password never appears in `repr` or `place`.
     """
 
+    unprinted = frozenset({"password", "parameters"})
+
     scheme: str
     user: str
-    password: str = field(repr=False)
+    password: str
     hosts: tuple[tuple[str, str], ...] = ()
     path: str = ""
-    parameters: dict[str, str] = field(default_factory=dict, repr=False)
+    parameters: dict[str, str] = field(default_factory=dict)
 
     @property
     def place(self) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import bson
+from msgspec.structs import replace
 
 from smartico_sync.core.relation import Relation
 from smartico_sync.core.tables import Structure, Table

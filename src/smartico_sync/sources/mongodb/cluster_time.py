@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bson import Timestamp
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,8 +19,7 @@ SNAPSHOTS_FROM = 13  # the wire version of MongoDB 5.0
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class ClusterTime:
+class ClusterTime(Struct, frozen=True):
     """`clock_ms`: every write up to then is in what the member shows to readers of the majority. `concern`: of our questions."""
 
     clock_ms: int

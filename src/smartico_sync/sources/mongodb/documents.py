@@ -7,7 +7,6 @@ but turns NaN into NULL, cuts the fraction off a double among integers and round
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import bson
@@ -15,6 +14,7 @@ import numpy as np
 import polars as pl
 from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions, DatetimeConversion
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -61,8 +61,7 @@ CODEC: CodecOptions[dict[str, Any]] = CodecOptions(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Values:
+class Values(Struct, frozen=True):
     """One field of all documents: the BSON type of each value (see NOTHING and MISPLACED), and where it begins."""
 
     kinds: Kinds

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bson import json_util
 from bson.errors import BSONError
+from msgspec import Struct
 
 from smartico_sync.catalogue.engines import MONGODB
 from smartico_sync.config.query_checks import query_problem
@@ -31,8 +31,7 @@ Stage = dict[str, Any]
 Condition = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Namespace:
+class Namespace(Struct, frozen=True):
     """Where documents come from: a collection or view, and the stages of a `query:` before ours."""
 
     collection: str

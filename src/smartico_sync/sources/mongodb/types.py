@@ -7,13 +7,13 @@ import math
 import re
 import uuid
 from contextlib import suppress
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from bson import Decimal128, Int64, ObjectId, Timestamp
 from bson.binary import Binary
 from bson.datetime_ms import DatetimeMS
+from msgspec import Struct
 
 from smartico_sync.core.zones import UTC
 from smartico_sync.errors import ConfigError
@@ -58,8 +58,7 @@ TAGGED = "m"  # ends the text of a decimal fraction, which no double equals
 UUID_SUBTYPE = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Bracket:
+class Bracket(Struct, frozen=True):
     """The types that compare with each other; `$gt` and its like never match a value of another bracket.
 
     `floor` is below or at every value of it but NaN, which no comparison ever finds again. `kinds`: BSON's numbers.

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import socket
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from math import ceil
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import pyodbc
+from msgspec import Struct
 
 from smartico_sync.errors import SourceUnreachable, SyncError
 from smartico_sync.sources.kit.abandonable import AbandonableCalls, UnattendedCalls
@@ -46,8 +46,7 @@ SET QUOTED_IDENTIFIER ON; SET ANSI_NULLS ON; SET ANSI_WARNINGS ON; SET ANSI_PADD
 SET ARITHABORT ON; SET IMPLICIT_TRANSACTIONS OFF; SET DEADLOCK_PRIORITY LOW; SET LOCK_TIMEOUT {milliseconds}"""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """What one statement gave: its columns' names, and rows of Python's values."""
 
     names: Sequence[str]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from smartico_sync.sources.kit.frames import decoded, shortest
 from smartico_sync.sources.mysql.explained import null_scan

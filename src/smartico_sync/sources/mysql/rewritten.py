@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 __all__ = ["Column", "order_of"]
 
@@ -13,8 +14,7 @@ TOKEN = re.compile(r"`(?:[^`]|``)*`|'(?:[^'\\]|\\.|'')*'|\border by\b|\b(?:from|
 CONSTANT = re.compile(r"-?[0-9.]+|NULL|'.*'", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(Struct, frozen=True):
     """A column by which a statement sorts; all is empty where it is computed. `alias`: what the statement calls its table."""
 
     name: str = ""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from math import ceil
 from typing import TYPE_CHECKING, Any, Literal
 
 import pymysql
+from msgspec import Struct
 from pymysql.constants import SERVER_STATUS
 
 from smartico_sync.errors import SourceError, SourceRefused, SourceUnreachable
@@ -55,8 +55,7 @@ TIMEOUTS: tuple[tuple[Flavour, str], ...] = (
 ESCAPES = str.maketrans({"\\": "\\\\", "'": "''", "\0": "\\0"})
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """What one statement gave: `fields` of the result set, and its values as bytes, row behind row."""
 
     fields: Sequence[Any]

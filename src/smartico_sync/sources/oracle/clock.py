@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
+
+from msgspec import Struct
 
 from smartico_sync.sources.kit.failures import StatementFailed
 
@@ -29,8 +30,7 @@ HIDDEN = (942, 1031)
 TICK_MS = 1_000  # the lag counts whole seconds
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(Struct, frozen=True):
     """What a database is now. `lag_ms`: how far it is behind its primary, None where that cannot be known."""
 
     role: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct
 
 from smartico_sync.errors import SourceCancelled, SourceError, SourceUnreachable
 from smartico_sync.sources.kit.positions import at_head
@@ -41,8 +42,7 @@ UNINDEXED = frozenset({"CLOB", "NCLOB", "LONG", "JSON", "XMLTYPE"})
 CAPITALS = re.compile(r"[A-Z][A-Z0-9_$#]*")
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """One line of PLAN_TABLE."""
 
     operation: str

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import polars as pl
+from msgspec.structs import replace
 
 from smartico_sync.core.replication import Replication
 from smartico_sync.sources.kit.frames import decoded, from_texts, shortest, whole

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from traceback import clear_frames
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import oracledb
@@ -139,9 +140,12 @@ class Session:
         while True:
             try:
                 answer = run(self._connection)
-            except UnicodeEncodeError:
-                raise no_text(self._place, what) from None
-            except (oracledb.Error, OSError) as error:
+            except (oracledb.Error, OSError, UnicodeEncodeError) as error:
+                # A cursor of the driver's own would be left in them until Python's garbage collector comes by, in the midst of
+                # anything: the driver then waits for ever for a lock that this very thread may hold.
+                clear_frames(error.__traceback__)
+                if isinstance(error, UnicodeEncodeError):
+                    raise no_text(self._place, what) from None
                 if number(error) in expected:
                     raise StatementFailed(number(error)) from None
                 told = failure(error, self._place, what)

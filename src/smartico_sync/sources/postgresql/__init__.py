@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from smartico_sync.core.late_commit.query_reads import read_by
 from smartico_sync.core.relation import Column
@@ -12,6 +13,7 @@ from smartico_sync.errors import SourceError, SourceRefused
 from smartico_sync.sources.postgresql.definition import ask_definition
 from smartico_sync.sources.postgresql.facts import ask_facts
 from smartico_sync.sources.postgresql.login import Login
+from smartico_sync.sources.postgresql.news import ask_news
 from smartico_sync.sources.postgresql.plan import explain
 from smartico_sync.sources.postgresql.reading import PostgresReading
 from smartico_sync.sources.postgresql.session import Answer, Session
@@ -20,12 +22,14 @@ from smartico_sync.sources.sql import statements
 from smartico_sync.sources.sql.source import PooledSource
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from smartico_sync.config.models import SourceConfig
     from smartico_sync.core.late_commit.view_definition import ViewDefinition
+    from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Relation
     from smartico_sync.core.tables import Structure
+    from smartico_sync.sources.protocol import News
 
 __all__ = ["PostgresSource", "connect"]
 
@@ -82,6 +86,11 @@ class PostgresSource(PooledSource[Session, PostgresReading]):
         star = _star(session, relation, then="ROLLBACK")  # which ends the reading, so that no round trip is added
         if self._stars.get((relation.name, relation.relation, relation.query)) != (star.names, star.types):
             self._hold_against(relation, self._described(session, relation))
+
+    def news(self, asked: Sequence[tuple[Relation, Position | None]]) -> News | None:
+        """See `protocol.Source`."""
+        with self._session() as session:
+            return ask_news(session, asked)
 
     def hidden(self, relation: Relation) -> str:
         """Row-level security: with it switched off the server refuses to read, and names the table."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from smartico_sync.errors import SourceError
 from smartico_sync.sources.kit.privileges import administrator, writer
-from smartico_sync.sources.postgresql.session import FIRST_WITH_FENCE
+from smartico_sync.sources.postgresql.transaction import FIRST_WITH_FENCE
 from smartico_sync.sources.protocol import ServerFacts
 from smartico_sync.sources.sql.source import transaction
 

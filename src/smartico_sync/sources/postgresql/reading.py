@@ -12,17 +12,20 @@ import polars as pl
 from smartico_sync.core.relation import Snapshot
 from smartico_sync.errors import SourceError, ViewBroken
 from smartico_sync.sources.kit.frames import with_reasons
-from smartico_sync.sources.kit.positions import compared
+from smartico_sync.sources.kit.positions import compared, position_parameters, range_parameters
 from smartico_sync.sources.postgresql.facts import ask_pins
 from smartico_sync.sources.postgresql.replication import ask_replication
 from smartico_sync.sources.postgresql.session import Answer, Session, literal
+from smartico_sync.sources.postgresql.transaction import FIRST_TO_TIME_EACH
 from smartico_sync.sources.postgresql.types import POSTGRESQL
+from smartico_sync.sources.protocol import Digest
 from smartico_sync.sources.sql import statements
 from smartico_sync.sources.sql.reading import ColumnReading
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Column
     from smartico_sync.core.replication import Replication
     from smartico_sync.sources.protocol import NullScan
@@ -35,6 +38,9 @@ ABSENT = "\\" + secrets.token_hex(4)
 NO_TEXT = secrets.token_hex(8)  # stands for bytes that are no text, until their value is left out; likewise
 MARKED = "smartico-sync-marked"
 CHEAP = 1_000  # of the planner's units, each a page read in order: 8 MB
+FIRST_TO_HASH = 110_000  # PostgreSQL 11: hashes of 64 bits
+DIGEST = "SELECT count(*), sum(hashtextextended(hashed::text, 0))"
+ALL_ROWS = 2**62
 FEW_ROWS = 10_000  # up to so many COPY saves little; positions alone are few bytes a row, however many they are
 
 
@@ -46,14 +52,28 @@ class PostgresReading(ColumnReading[Session]):
 
     adapter = POSTGRESQL
     offset = "+00"
+    _first_query = ""
+    _first_answer: Answer | None = None
     _bytes: Literal["text", "some that are no text"] = "text"  # of all that this reading was answered
 
     def begin(self) -> None:
-        """Open the transaction."""
-        clock_ms, low, high, server = self.session.begin_reading(self.what)
+        """Open the transaction, if it can be with the page that will be asked for first."""
+        self._first_query = self._foreseen_query()
+        (clock_ms, low, high, server), came = self.session.begin_reading(self.what, self._first_query)
+        self._first_answer = came[0] if came else None
+        self.first = self.foreseen if came else None
         self.clock_ms = int(clock_ms or 0)
         self.server = server or ""
         self.snapshot = None if low is None or high is None else Snapshot(int(low), int(high))
+
+    def _foreseen_query(self) -> str:
+        """The statement of the page that is foreseen; empty where it is to be asked for on its own."""
+        first, session = self.foreseen, self.session
+        if first is None or first.limit >= FEW_ROWS or session.version < FIRST_TO_TIME_EACH or session.raw:
+            return ""
+        statement = statements.page(self.adapter, self.relation, statements.shape(self.relation, first.after), "open")
+        rows = first.limit + 1 if self.relation.key else first.limit
+        return statement.filled(literal, {**position_parameters(first.after), "n": rows})
 
     def replication(self) -> Replication:
         """Whether it is a standby, and how it follows."""
@@ -71,6 +91,22 @@ class PostgresReading(ColumnReading[Session]):
         """The first value of a statement."""
         rows = self.ask(statement.filled(literal, values)).rows
         return rows[0][0] if rows else None
+
+    def digest(self, of: Literal["rows", "keys"], after: Position | None, high: str) -> Digest | None:
+        """Summed up by the server, so that one row is sent."""
+        if self.session.version < FIRST_TO_HASH:
+            return None
+        scan = statements.shape(self.relation, after)
+        if of == "rows":
+            statement = statements.page(self.adapter, self.relation, scan, "through")
+        else:
+            statement = statements.keys(
+                self.adapter, self.relation, scan, "open" if after is None else "low", "through"
+            )
+        low = None if after is None else after.cursor
+        bounds: dict[str, str | int] = {**position_parameters(after), **range_parameters(low, high), "n": ALL_ROWS}
+        ((count, total),) = self.ask(f"{DIGEST} FROM ({statement.filled(literal, bounds)}\n) AS hashed").rows
+        return Digest(int(count or 0), total or "")
 
     def within(self, statement: Statement, patience_ms: int) -> Statement:
         """The server's own timeout, for the rest of the transaction."""
@@ -92,7 +128,8 @@ class PostgresReading(ColumnReading[Session]):
         query = statement.filled(literal, values)
         try:
             if int(values.get("n", 0)) <= FEW_ROWS or not statement.columns:
-                return self._decoded(self.ask(query))
+                came = self._first_answer if query == self._first_query else None
+                return self._decoded(self.ask(query) if came is None else came)
             data = self.ask(f"COPY ({query}) TO STDOUT (FORMAT csv, NULL {literal(ABSENT)})").data
         except ViewBroken as broken:
             raise self._no_position(values) or broken from None

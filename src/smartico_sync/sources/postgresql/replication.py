@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from smartico_sync.core.replication import UNKNOWN, Replication
-from smartico_sync.sources.postgresql.session import FIRST_WITH_FENCE
+from smartico_sync.sources.postgresql.transaction import FIRST_WITH_FENCE
 
 if TYPE_CHECKING:
     from smartico_sync.sources.postgresql.session import Session

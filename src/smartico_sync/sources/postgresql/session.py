@@ -10,43 +10,29 @@ import os
 import select
 import socket
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import psycopg
+from msgspec import Struct
 from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus, TransactionStatus
 
-from smartico_sync.errors import SourceError
+from smartico_sync.errors import SourceCancelled, SourceError, SourceUnreachable
 from smartico_sync.sources.kit.network_failures import broken, silent
 from smartico_sync.sources.kit.positions import no_text
 from smartico_sync.sources.postgresql.failures import connecting, failure
 from smartico_sync.sources.postgresql.identity import identity
+from smartico_sync.sources.postgresql.transaction import BEGIN, RAW, settings, standing_of
 
 if TYPE_CHECKING:
     from smartico_sync.sources.postgresql.login import Login
 
-__all__ = ["FIRST_WITH_FENCE", "Answer", "Session", "literal"]
+__all__ = ["Answer", "Session", "literal"]
 
 CANCEL_TIMEOUT_S = 1.0  # asking the server to stop is a courtesy; closing the socket works anyway
-# Everything is set in the transaction, so that a pooler between us and the server does no harm.
-# By a SELECT, because each SET would be a statement of its own in the server's statistics and logs.
-BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
-SETTINGS = {
-    "TimeZone": "UTC", "DateStyle": "ISO, YMD", "IntervalStyle": "postgres", "extra_float_digits": "3", "bytea_output": "hex",
-}  # fmt: skip
-# Such a database holds bytes and no texts: to make UTF-8 of them the server would refuse a page for one that are none.
-RAW = {"client_encoding": "SQL_ASCII"}
-FIRST_WITH_FENCE = 100_000  # PostgreSQL 10: snapshots as documented
-FIRST_WITH_PG_SNAPSHOT = 130_000  # before 13 the same functions are called txid_*
-# A standby knows everything up to the last commit it has replayed, and no more: also when all that was received is
-# replayed, for what the primary has not shipped yet may be older than now.
-CLOCK = """CASE WHEN pg_is_in_recovery()
- THEN coalesce(pg_last_xact_replay_timestamp(), pg_postmaster_start_time()) ELSE now() END"""
 Row = tuple[str | None, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """What one statement gave: rows as text, or the bytes of a COPY."""
 
     result: Any = None
@@ -91,6 +77,7 @@ class Session:
         self._place = place
         self._what = "connecting"  # the view that is waited for, or whatever else
         self._silence_ms = int(login.silence_s * 1000)
+        self._end: Literal["answered", "on its way"] = "answered"
         try:
             self._connection = psycopg.connect(login.conninfo(), autocommit=True)
         except psycopg.Error as error:
@@ -99,15 +86,18 @@ class Session:
         self._pg.nonblocking = 1
         self._poll = select.poll()
         self.version = self._pg.server_version
-        self._settings = _settings(
-            {"statement_timeout": str(login.timeout_ms), **(RAW if self.encoding == "SQL_ASCII" else {})}
-        )
+        self._settings = settings({"statement_timeout": str(login.timeout_ms), **(RAW if self.raw else {})})
         self._identity = identity(self)
 
     @property
     def encoding(self) -> str:
         """The database's own."""
         return (self._pg.parameter_status(b"server_encoding") or b"unknown").decode()
+
+    @property
+    def raw(self) -> bool:
+        """Whether texts are bytes of any encoding: what is sent in one go with the settings is read before they hold."""
+        return self.encoding == "SQL_ASCII"
 
     @property
     def encrypted(self) -> Literal["yes", "no", "none"]:
@@ -120,23 +110,36 @@ class Session:
         """Open a read-only transaction. `what` names the view for messages, here and below."""
         self.run(f"{BEGIN}SELECT {self._settings}", what)
 
-    def begin_reading(self, what: str) -> Row:
+    def begin_reading(self, what: str, queries: str = "") -> tuple[Row, list[Answer]]:
         """As `begin`, in the same round trip with epoch ms of the clock, xmin and xmax where they can be a fence, and the server.
 
-        A server that refuses may be another one than was connected to, behind a pooler: the connection is closed, and the next
-        one asks anew what it answers.
+        And with the answers to queries; none where one of them fails: that is told when it is asked again. A server that
+        refuses may be another one than was connected to, behind a pooler: the connection is closed, and the next one asks anew
+        what it answers.
         """
+        standing = standing_of(self.version, self._identity)
         try:
-            standing = _standing(self.version, self._identity)
-            return self.run(f"{BEGIN}SELECT {standing}, {self._settings}", what)[0].rows[0][:4]
-        except SourceError:
+            begun, *answers = self.run(f"{BEGIN}SELECT {standing}, {self._settings};{queries}", what)
+        except SourceError as error:
+            if queries and not isinstance(error, SourceUnreachable | SourceCancelled):
+                self.end(what)
+                return self.begin_reading(what)
             self.close()
             raise
+        return begun.rows[0][:4], answers
 
     def end(self, what: str) -> None:
-        """End the transaction if one was begun, failed or not."""
-        if self._pg.status == ConnStatus.OK and self._pg.transaction_status != TransactionStatus.IDLE:
-            self.run("ROLLBACK", what)
+        """End the transaction if one was begun, failed or not. Its answer is not waited for: whoever comes next takes it."""
+        pg = self._pg
+        if pg.status != ConnStatus.OK or pg.transaction_status == TransactionStatus.IDLE or self._end == "on its way":
+            return
+        self._what = what
+        try:
+            pg.send_query(b"ROLLBACK")
+            pg.flush()
+        except psycopg.Error:
+            raise self._broken(what) from None
+        self._end = "on its way"
 
     def run(self, script: str, what: str) -> list[Answer]:
         """Run statements in one round trip; the answers in order. `what` names the view for messages.
@@ -145,6 +148,9 @@ class Session:
         """
         self._what = what
         try:
+            if self._end == "on its way":
+                self._collect()
+                self._end = "answered"
             self._pg.send_query(script.encode())
             answers, fault = self._collect()
         except psycopg.Error:
@@ -219,6 +225,8 @@ class Session:
     def usable(self) -> bool:
         """Alive, outside a transaction, and with nothing to read: a server that went away left its farewell there."""
         pg = self._pg
+        if pg.status == ConnStatus.OK and self._end == "on its way" and self._end_answered() == "not yet":
+            return True
         if pg.status != ConnStatus.OK or pg.transaction_status != TransactionStatus.IDLE:
             return False
         self._poll.register(pg.socket, select.POLLIN)
@@ -229,6 +237,20 @@ class Session:
         except psycopg.Error:
             return False
         return pg.status == ConnStatus.OK and not self._poll.poll(0)
+
+    def _end_answered(self) -> Literal["yes", "not yet", "never"]:
+        """Take the answer to the end of the last transaction, if it has come."""
+        pg = self._pg
+        try:
+            pg.consume_input()
+            if pg.is_busy():
+                return "not yet"
+            while pg.get_result() is not None:
+                pass
+        except psycopg.Error:
+            return "never"
+        self._end = "answered"
+        return "yes"
 
     def abort(self) -> None:
         """From another thread: ask the server to stop, and break the connection whatever it says."""
@@ -241,25 +263,6 @@ class Session:
         """Close the connection; never raises, never waits."""
         with suppress(psycopg.Error):
             self._connection.close()
-
-
-def _standing(version: int, identity: str) -> str:
-    """What tells a transaction's clock and snapshot, and which server answers."""
-    if version < FIRST_WITH_FENCE:
-        return f"floor(extract(epoch FROM now()) * 1000)::bigint, NULL, NULL, {identity}"
-    if version < FIRST_WITH_PG_SNAPSHOT:
-        xmax = "txid_snapshot_xmax(txid_current_snapshot())"
-        snapshot = f"txid_snapshot_xmin(txid_current_snapshot()), {xmax} + age((({xmax}) % 4294967296)::text::xid)"
-    else:
-        # A snapshot's xmax is one past the last id that ended; its age leads to the next one that will be given out.
-        xmax = "pg_snapshot_xmax(pg_current_snapshot())"
-        snapshot = f"pg_snapshot_xmin(pg_current_snapshot()), {xmax}::text::bigint + age({xmax}::xid)"
-    return f"floor(extract(epoch FROM {CLOCK}) * 1000)::bigint, {snapshot}, {identity}"
-
-
-def _settings(more: dict[str, str]) -> str:
-    """What sets the transaction's settings."""
-    return ", ".join(f"set_config('{name}', '{value}', true)" for name, value in {**SETTINGS, **more}.items())
 
 
 def literal(value: str | int) -> str:

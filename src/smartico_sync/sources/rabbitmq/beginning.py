@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime
+from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from smartico_sync.core.records import LaneStep
 from smartico_sync.errors import MessagesLost, ViewMisconfigured, ViewRegressed
-from smartico_sync.sources.rabbitmq.queues import ends, first_from
+from smartico_sync.sources.rabbitmq.queues import ends, first_behind, first_from
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pika import BasicProperties
     from pika.adapters.blocking_connection import BlockingConnection
 
     from smartico_sync.sources.rabbitmq.queues import Kind
     from smartico_sync.sources.stream import Feed
 
-__all__ = ["counted_from", "offset_at", "refuse", "stream_step", "timeless"]
+__all__ = ["counted_from", "mark", "offset_at", "refuse", "stream_step", "timeless"]
+
+MARK = re.compile(r"(\d+) ([0-9a-f]{8})")
+DIGEST_BYTES = 4  # tell one message from another, and do not tell what it was
+CLOCKS_MS = 60_000  # the broker's clock and ours may be so far apart
 
 
 def refuse(feed: Feed, queue: str, kind: Kind) -> None:
@@ -71,11 +79,12 @@ def stream_step(
             return LaneStep(queue, None, offset_at(connection, queue, feed.start, place)), high, 0
         return LaneStep(queue, None, low if feed.start == "first" else high), high, 0
     if known.next > high:
-        raise ViewRegressed(
-            f"view {feed.view}: {queue} ends at {high}, and {known.next - 1} was read already: the stream was deleted and declared anew",
-            hint=f"smartico-sync watermark rewind {feed.view} --to first reads the new one from its beginning",
-        )
+        raise regressed(feed, known, f"{queue} ends at {high}, and {known.next - 1} was read already")
     if known.next >= low:
+        if replaced(connection, feed, known, place):
+            raise regressed(
+                feed, known, f"{queue} has another message at {known.next - 1} than the one that was read there"
+            )
         return LaneStep(queue, known.next, known.next, known.epoch), high, 0
     if feed.on_gap == "stop":
         raise MessagesLost(
@@ -83,6 +92,45 @@ def stream_step(
             hint=f"`on_gap: continue` goes on at {low}; what is lost has to come by another way. Then raise the stream's max-age",
         )
     return LaneStep(queue, known.next, low, known.epoch), high, low - known.next
+
+
+def mark(feed: Feed, properties: BasicProperties, body: bytes, at_ms: int) -> str:
+    """What the last message that was read of a stream is known by, and when that was (epoch ms).
+
+    A broker that crashes, or is restored from a backup, may lose what it has handed over already; later messages then take the
+    places of those, and whoever goes on from a place alone never reads them.
+    """
+    said = blake2b(body, digest_size=DIGEST_BYTES, salt=b"stream", key=feed.state.encode()[:64])
+    said.update(str(properties.timestamp).encode())
+    return f"{at_ms} {said.hexdigest()}"
+
+
+def replaced(connection: BlockingConnection, feed: Feed, known: LaneStep, place: str) -> bool:
+    """Whether another message stands where the last one was read; where none stands there any more, nobody can tell."""
+    if not MARK.fullmatch(known.epoch):
+        return False
+    found = first_behind(connection, known.lane, known.next - 1, place)
+    if found is None or found[0] != known.next - 1:
+        return False
+    at_ms, _ = known.epoch.split()
+    return mark(feed, found[1], found[2], int(at_ms)) != known.epoch
+
+
+def regressed(feed: Feed, known: LaneStep, what: str) -> ViewRegressed:
+    """The stream is another one, or lost its end: what came since the last message was read takes places that were read already."""
+    told = MARK.fullmatch(known.epoch)
+    since = "first"
+    if told:
+        since = f"{datetime.fromtimestamp((int(told[1]) - CLOCKS_MS) // 1000, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return ViewRegressed(
+        f"view {feed.view}: {what}: the stream was declared anew, or the broker lost its end in a crash or a restore",
+        hint=f"smartico-sync watermark rewind {feed.view} --to {since} reads "
+        + (
+            "what came since then; events that come again have the same ids, and count once"
+            if told
+            else "all that it has now"
+        ),
+    )
 
 
 def offset_at(connection: BlockingConnection, queue: str, moment_ms: int, place: str) -> int:
@@ -94,7 +142,5 @@ def offset_at(connection: BlockingConnection, queue: str, moment_ms: int, place:
     return high if found is None else found
 
 
-def _moment(epoch_ms: int) -> object:
-    from datetime import UTC, datetime  # noqa: PLC0415 - pika writes such an object as the protocol's timestamp
-
+def _moment(epoch_ms: int) -> object:  # pika writes such an object as the protocol's timestamp
     return datetime.fromtimestamp(epoch_ms / 1000, UTC)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from contextlib import closing, suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
+from msgspec import Struct
 from pika.exceptions import AMQPError, ChannelClosedByBroker
 
 from smartico_sync.core.messages.message import NOTHING, Message, Messages
@@ -30,6 +30,7 @@ __all__ = [
     "counted",
     "counts",
     "ends",
+    "first_behind",
     "first_from",
     "kind_of",
     "leave",
@@ -51,8 +52,7 @@ PROPERTIES = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
+class Counts(Struct, frozen=True):
     """Messages that are ready to be delivered (of a stream all that it holds), and consumers."""
 
     messages: int
@@ -181,10 +181,18 @@ def first_from(connection: BlockingConnection, queue: str, start: object, place:
         return next((offset for offset, *_ in looking), None)
 
 
+def first_behind(
+    connection: BlockingConnection, queue: str, at: int, place: str
+) -> tuple[int, BasicProperties, bytes] | None:
+    """The first message of a stream at an offset or behind it, with its offset; None where there is none."""
+    with closing(looked_at(connection, queue, at, place)) as looking:
+        return next((message for message in looking if message[0] >= at), None)
+
+
 def time_of_first(connection: BlockingConnection, queue: str, at: int, place: str) -> int:
     """When the first message of a stream at an offset or behind it was written, epoch ms; 0 where its producer does not say."""
-    with closing(looked_at(connection, queue, at, place)) as looking:
-        return next((1000 * (properties.timestamp or 0) for offset, properties, _ in looking if offset >= at), 0)
+    found = first_behind(connection, queue, at, place)
+    return 1000 * (found[1].timestamp or 0) if found else 0
 
 
 def ends(connection: BlockingConnection, queue: str, place: str, least: int = 0) -> tuple[int, int]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import ssl
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pika
@@ -12,6 +11,7 @@ from pika.credentials import ExternalCredentials
 from pika.exceptions import AMQPError, ProbableAccessDeniedError, ProbableAuthenticationError
 
 from smartico_sync.catalogue.engines import RABBITMQ
+from smartico_sync.core.discreet import Discreet
 from smartico_sync.sources.kit.broker_login import BrokerLogin
 from smartico_sync.sources.rabbitmq.deliveries import DeliveryConnection
 from smartico_sync.sources.rabbitmq.failures import failure_of
@@ -34,15 +34,16 @@ GUEST = "guest"  # what brokers take for nobody, from their own machine only
 logging.getLogger("pika").setLevel(logging.CRITICAL + 1)
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Discreet, frozen=True):
     """How to reach the broker. `place`: for messages. `limit`: of deliveries, as configured; 0 where it is not."""
+
+    unprinted = frozenset({"password"})
 
     place: str
     hosts: Sequence[tuple[str, int]]
     vhost: str
     user: str
-    password: str = field(repr=False)
+    password: str
     tls: ssl.SSLContext | None
     heartbeat_s: int
     silence_s: float

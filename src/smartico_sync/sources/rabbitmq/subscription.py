@@ -9,17 +9,17 @@ from __future__ import annotations
 import time
 from collections import Counter, deque
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import structlog
+from msgspec import Struct
 from pika.exceptions import AMQPError
 
 from smartico_sync.core.messages.message import place_of
 from smartico_sync.core.records import LaneStep
 from smartico_sync.errors import SourceUnreachable
 from smartico_sync.sources.rabbitmq.acknowledgements import acks
-from smartico_sync.sources.rabbitmq.beginning import counted_from, refuse, stream_step, timeless
+from smartico_sync.sources.rabbitmq.beginning import counted_from, mark, refuse, stream_step, timeless
 from smartico_sync.sources.rabbitmq.failures import translated
 from smartico_sync.sources.rabbitmq.other_consumers import shared, wait_for_others
 from smartico_sync.sources.rabbitmq.queues import OFFSET_HEADER, consume, counts, kind_of, leave, messages_of
@@ -49,8 +49,7 @@ GATHER_S = 0.1  # which are waited for then, as behind messages that are on thei
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(Struct, frozen=True):
     """A message that is parked, and open at the broker."""
 
     tag: int
@@ -263,7 +262,13 @@ class RabbitSubscription:
         self._times |= dict(zip(queues, messages.times_ms, strict=True))
         self._open.append((tags[-1], now))
         self._remaining.came(now)
-        return Page(messages, dict.fromkeys(self._kinds, ""), range(tags[0], tags[-1] + 1), self._keep)
+        read_ms, last = round(time.time() * 1000), dict(zip(queues, range(len(queues)), strict=True))
+        marks = {
+            queue: mark(self._feed, told[place], bodies[place], read_ms)
+            for queue, place in last.items()
+            if self._kinds[queue] == "stream"
+        }
+        return Page(messages, marks, range(tags[0], tags[-1] + 1), self._keep)
 
     def _refuse(self, tag: int) -> None:
         """Hand a message to the queue's dead-letter exchange."""

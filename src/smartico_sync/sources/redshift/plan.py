@@ -6,8 +6,9 @@ Where the cursor leads a table's sort key, the rows behind a position are in the
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from smartico_sync.sources.kit.positions import at_head
 from smartico_sync.sources.protocol import Plan
@@ -26,8 +27,7 @@ SORT_KEYS = """SELECT schema_name, column_name, sortkey FROM svv_redshift_column
 NAME = r'"(?:[^"]|"")+"|[\w$]+'
 
 
-@dataclass(frozen=True, slots=True)
-class Scan:
+class Scan(Struct, frozen=True):
     """A table that is read, and what the plan calls it; `kind` tells a table from files outside."""
 
     kind: str

@@ -10,11 +10,11 @@ import ssl
 import struct
 from collections import defaultdict
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import redshift_connector
+from msgspec import Struct
 from redshift_connector.core import Connection
 from redshift_connector.error import Error
 
@@ -45,8 +45,7 @@ ASKS_FOR_PASSWORD = struct.pack("!i", 3)
 STATEMENTS = 50  # prepared ones that a session keeps; each view needs a handful
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """What one statement gave: `fields` of the driver's row description, and rows of bytes."""
 
     fields: Sequence[dict[str, Any]]

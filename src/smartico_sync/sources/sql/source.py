@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from msgspec.structs import replace
 
 from smartico_sync.core.late_commit.view_definition import UNKNOWN, Part, ViewDefinition, gathered
 from smartico_sync.core.relation import Relation

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import sqlalchemy as sa
+from msgspec import Struct
 from sqlalchemy.sql import quoted_name
 from sqlalchemy.sql.compiler import IdentifierPreparer
 from sqlalchemy.types import UserDefinedType
@@ -91,8 +91,7 @@ class Backticks(IdentifierPreparer):
         super().__init__(dialect, initial_quote="`", final_quote="`", escape_quote="`")
 
 
-@dataclass(frozen=True, slots=True)
-class Statement:
+class Statement(Struct, frozen=True):
     """SQL text in the dialect's own parameter style, and what it selects: `columns`, then texts of positions.
 
     `width` counts both; `positions` maps `@cursor` and `@key.*` to the index of the selected column that holds their text.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from smartico_sync.core.late_commit.view_definition import ViewDefinition, gathered
 from smartico_sync.core.relation import Column

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
+from msgspec.structs import replace
 
 from smartico_sync.sources.kit.frames import empty, frame
 from smartico_sync.sources.kit.positions import compared

@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 import uuid
 from contextlib import closing, contextmanager, suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import psycopg
+from msgspec.structs import replace
 
 from smartico_sync.errors import StateError, StateLost, StateUnwritable
 from smartico_sync.state import view_positions

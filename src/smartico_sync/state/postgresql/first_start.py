@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hmac
 import uuid
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import psycopg
+from msgspec import field
 
+from smartico_sync.core.discreet import Discreet
 from smartico_sync.errors import StateDamaged, StateError, StateHeld, StateLocked, StateMissing, StateUnwritable
 from smartico_sync.state import view_positions
 from smartico_sync.state.key_file import BEGIN_STATE, KeyFile
@@ -35,15 +36,16 @@ ALONE = (  # nobody holds anything, and nobody takes anything before the end of 
 TWICE = ("23505", "42P06", "42P07")  # two members made it at the same moment
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
+class Wish(Discreet, frozen=True):
     """What state a member wants: where it is, the secret it is kept under, and which groups of views it works with.
 
     `lease_s`: how long they are held without being renewed.
     """
 
-    url: str = field(repr=False)
-    secret: bytes = field(repr=False)
+    unprinted = frozenset({"url", "secret"})
+
+    url: str
+    secret: bytes
     lease_s: float
     groups: tuple[Group, ...]
     who: Who = field(default_factory=lease.Who)

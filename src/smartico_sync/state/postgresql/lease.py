@@ -11,10 +11,10 @@ import threading
 import time
 import uuid
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import psycopg
+from msgspec import Struct, field
 
 from smartico_sync.state.postgresql.connection import abandon, connect
 
@@ -59,16 +59,14 @@ LOOK = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Who:
+class Who(Struct, frozen=True):
     """A member. `id`: of the daemon; a command has none."""
 
     name: str = field(default_factory=socket.gethostname)
     id: uuid.UUID | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
+class Holder(Struct, frozen=True):
     """Who holds a lease, or held it last. `left_s`: until it may be taken, unless it is renewed; `free_s`: since when it may be.
 
     `wanted`: the member that is to hold it, where an operator said so. `shares`: the group whose topics it reads with others, else empty.
@@ -86,8 +84,7 @@ class Holder:
     shares: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
+class Lease(Struct, frozen=True):
     """Leases of groups that were taken together. `ended`: how the holder of each before it ended; badly: it may have sent what the state does not know."""
 
     holder: uuid.UUID

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import time
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import psycopg
+from msgspec import Struct
+from msgspec.structs import replace
 
 from smartico_sync.errors import ConfigError
 from smartico_sync.state.fair_share import Member, Seat
@@ -46,8 +47,7 @@ NOW = "SELECT extract(epoch FROM clock_timestamp())::float"
 WANT = "UPDATE lease SET wanted = %s WHERE name = %s"
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(Struct, frozen=True):
     """What a member, or a command, sees at one moment. `skew_s`: this clock minus that of the database; `lanes`: who reads what of topics that are shared."""
 
     members: tuple[Member, ...]
