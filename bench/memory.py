@@ -1,6 +1,6 @@
 """`python -m bench.memory`: the most memory that the daemon's process takes, whatever it reads.
 
-Rows dated ahead of the clock, wide rows, long texts and an API far away, each from nothing to the last acknowledgement.
+Rows dated ahead of the clock, wide rows, long texts, profiles and an API far away, each from nothing to the last acknowledgement.
 Printed is the peak of its resident set.
 """
 
@@ -12,11 +12,12 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import httpx
 
 from bench.__main__ import COMMAND, ENVIRONMENT
+from bench.data import users_sql
 from bench.figures import keep
 from servers.postgresql import Server, free_port
 from smartico_sync.pii.keys import new_key
@@ -34,17 +35,24 @@ ROW = """n AS transaction_id, 'b' AS ext_brand_id, 'p' || n % 5000 AS user_ext_i
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Rows of a table `deposits` and how they are read. `more`: further columns, in SQL; `faults` of the API; so many `views` of it."""
+    """Rows of a table of their `kind` and how they are read.
+
+    `more`: further columns of deposits, in SQL; `faults` of the API; so many `views` of it.
+    """
 
     rows: int
     more: str = ""
     cursor: str = "transaction_id"
     faults: tuple[str, ...] = ()
     views: int = 1
+    kind: Literal["deposits", "users"] = "deposits"
 
     @property
     def statements(self) -> tuple[str, ...]:
         """What makes the table."""
+        if self.kind == "users":
+            made = (f"CREATE VIEW users_{number} AS SELECT * FROM user_base" for number in range(self.views))
+            return (*users_sql(self.rows), *made, f"GRANT SELECT ON {', '.join(self.names)} TO public")
         more = f", {self.more}" if self.more else ""
         return (
             "DROP TABLE IF EXISTS deposits CASCADE",
@@ -57,6 +65,11 @@ class Work:
             *(f"GRANT SELECT ON deposits_{number} TO public" for number in range(self.views)),
         )
 
+    @property
+    def names(self) -> list[str]:
+        """Of its views."""
+        return [f"{self.kind}_{number}" for number in range(self.views)]
+
 
 WIDE = ", ".join(f"'value ' || (n * {each}) AS \"wide_{each}\"" for each in range(1, COLUMNS - 4))
 TEXTS = f"(SELECT string_agg(md5((n * 1000 + part)::text), '') FROM generate_series(1, {LONG}) AS part) AS long_text"
@@ -65,6 +78,7 @@ WORKS = {
     "100 columns": Work(60_000, WIDE),
     "20 kB texts": Work(10_000, TEXTS),
     "API 100 ms away": Work(400_000, faults=("latency=100ms",)),
+    "profiles, API 1 s away": Work(200_000, cursor="dt_update", faults=("latency=1s",), kind="users"),
     "8 views of 100 columns": Work(15_000, WIDE, faults=("latency=1s",), views=8),
     "8 views of 20 kB texts": Work(3_000, TEXTS, faults=("latency=1s",), views=8),
 }
@@ -82,8 +96,8 @@ def peak_mb(work: Work, url: str, execute: Callable[..., object]) -> float:
     )  # fmt: skip
     try:
         views = ", ".join(
-            f"{{name: deposits_{number}, source: db, relation: deposits_{number}, kind: deposits, cursor: {work.cursor}}}"
-            for number in range(work.views)
+            f"{{name: {name}, source: db, relation: {name}, kind: {work.kind}, cursor: {work.cursor}}}"
+            for name in work.names
         )
         config = home / "views.yaml"
         config.write_text(

@@ -29,7 +29,8 @@ WORTH = 100  # events: a page is not spread into smaller parts than these
 CALM_WORTH = 25  # the same while the API would take many more requests: fewer share one with a player it is slow with
 APART = 8  # parts at most of what is sent apart
 JSON = "@json"  # an event's JSON text while a page is cut into requests
-KEPT = 250  # bytes beside an event until it is acknowledged: its place, ids and fingerprint, and its player among those who wait
+# Bytes beside an event until it is acknowledged: its place, ids and fingerprint, its player among those who wait, and what encryption adds.
+KEPT = 400
 BRACKETS = 2  # bytes around the events of a body
 SHAPES = 256  # of pages of all views: which properties there are, and which of them some event lacks
 SAID = (DATE, BRAND, USER, TYPE)  # beside the payload

@@ -6,7 +6,7 @@ import threading
 
 __all__ = ["PAGE_BYTES", "MemoryBudget"]
 
-MOST_BYTES = 100_000_000  # with an idle process, and copies that work makes in passing, below 400 MB
+MOST_BYTES = 60_000_000  # with an idle process, and copies that work makes in passing, below 400 MB
 PAGE_BYTES = 12_000_000  # of a page's rows: its events and their bodies take about three times as much
 # Times its rows, what a page becomes at least: rows, events in the order of requests, and bodies. Bodies name each property, so
 # it is ten times and more where values are short.

@@ -13,6 +13,7 @@ __all__ = ["PageSize"]
 
 # Rows, before it is known how long they are; all pages of a backlog are 980 by a power of four: full requests.
 FIRST_PAGE = 245
+FULL_REQUEST = 980  # rows: of a page that memory cuts short as many as fill requests
 SMALLEST_PAGE = 100  # rows: what is left of a page after cancelled reads
 LEVEL_PAGE = 2_000  # rows of a page that is read to see what is new; behind a full one a backlog is read in larger ones
 FEWEST = 10  # rows: what is left of a page where rows are larger than that
@@ -30,7 +31,10 @@ class PageSize:
     def limit(self, reading: Literal["level", "behind"], most_bytes: float = PAGE_BYTES) -> int:
         """How many rows the next page may have, if they are as long as those of the last."""
         rows = min(self.rows, LEVEL_PAGE) if reading == "level" else self.rows
-        return rows if rows * self.row_bytes <= most_bytes else max(min(FEWEST, rows), int(most_bytes / self.row_bytes))
+        if rows * self.row_bytes <= most_bytes:
+            return rows
+        fit = max(min(FEWEST, rows), int(most_bytes / self.row_bytes))
+        return fit - fit % FULL_REQUEST if fit > FULL_REQUEST else fit
 
     def fit(self, page: pl.DataFrame, reading: Literal["level", "behind"]) -> None:
         """Choose by the page that was just read."""
