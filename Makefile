@@ -46,11 +46,11 @@ ALONE := { [ $$? -eq 1 ] || exit 2; echo "once more, alone: what failed among ot
 	SYNC_TEST_REQUIRE= $(BIN)/python -m pytest --last-failed --last-failed-no-failures none --randomly-seed=last -m
 
 test: servers ## The tests, on a real PostgreSQL (installed by apt when it is missing)
-	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow" || $(ALONE) "not slow"; }
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow" || $(ALONE) "not slow"; }
 
 test-slow: setup ## The slow tests, and those on stand-ins of about 2 GB, which it installs in .servers and keeps
 	@tests/servers/provision all
-	$(BIN)/python -m pytest -n $(WORKERS) -m slow || $(ALONE) slow; }
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m slow || $(ALONE) slow; }
 
 test-all: test test-slow ## Every test, on every database that can be had
 
