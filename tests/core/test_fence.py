@@ -5,6 +5,8 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from smartico_sync.core.late_commit.fence import SETTLE_MS, Fence
 from smartico_sync.core.late_commit.mechanism import KeyScan, Mark, Page, ReadTime
@@ -143,6 +145,25 @@ def test_an_hour_pinned_stays_small_and_cheap():
     for second in range(HOUR_S, HOUR_S + 60):
         fence = seen(fence, at(second * 1_000, 99_999, 99_999), None)
     assert fence.watermark == head(HOUR_S - 1, seq=HOUR_S - 1)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([1, 700, 1_500, 4_000, 9_000]), st.booleans()), max_size=30),
+    st.sampled_from([0, 400, 2_000]),
+)
+def test_until_a_reading_is_due_it_would_change_nothing(steps, cost_ms):
+    """Between two rows: no head is stamped and no scan is due before that moment, and one that was due before is then."""
+    fence, now = begun(lookback_ms=60_000), 0
+    for number, (pause, row) in enumerate(steps):
+        read_time = at(now, now, now)
+        fence = seen(fence, read_time, head(number) if row else None, cost_ms=cost_ms)
+        due, now = fence.due_ms(read_time), now + pause
+        later, scan = fence.rescan(at(now, now, now), "caught_up")
+        if now < due:
+            assert scan is None
+            assert later.heads == fence.heads
+        elif due > read_time.steady_ms:
+            assert scan is not None
 
 
 def test_scans_that_take_long_are_not_repeated_soon():

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from smartico_sync.catalogue.kinds import kind
 from smartico_sync.core.conversion import PLAIN, Hints, conversion
-from smartico_sync.core.diff import NOTHING_KNOWN, diff
+from smartico_sync.core.diff import diff, nothing_known
 from smartico_sync.core.events import EID, PLAYER, POSITION, SEED, USER, Events
 from smartico_sync.core.few_rows import made, name, value
 from smartico_sync.core.few_texts import FEW
@@ -211,12 +211,12 @@ def test_a_handful_of_profiles_is_compared_as_many_are(rows, before, clears):
         return Events(frame.with_columns(pl.lit("").alias(EID), pl.col(USER).alias(SEED)))
 
     others = [(chr(1000 + n), "MT", 1, True) for n in range(FEW)]
-    known = NOTHING_KNOWN
+    known = nothing_known()
     if before != "nothing":
         first = profiles([(user, "MT", 1, True) for user in "ab"] + others)
         if before == "older layout":
             first = Events(first.frame.drop("core_registration_date"))
-        known = diff(first, NOTHING_KNOWN, secret, "full", clears=clears).upserts.drop("eid")
+        known = diff(first, nothing_known(), secret, "full", clears=clears).upserts.drop("eid")
     if before == "doubted":
         known = known.with_columns(whole=pl.lit(b""), parts=pl.lit(None, pl.Binary))
     if before == "unsure":

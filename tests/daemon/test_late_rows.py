@@ -7,6 +7,8 @@ import pytest
 
 import servers.postgresql as postgresql_servers
 from daemon.deposits import BY_ID, DEPOSITS, HASTE, delivered, insert, polled, polled_until
+from smartico_sync.core.late_commit.mechanism import KeyScan
+from smartico_sync.tracking.late_scan import find_again
 from waiting import until
 
 
@@ -131,3 +133,27 @@ def test_a_replication_slot_keeps_no_watermark_and_is_not_accused(tracked, priva
         (warning,) = [each for each in named.warnings if "kept the watermark" in each]
     assert "in database postgres, a transaction since" in warning
     assert "slot" not in warning
+
+
+def test_keys_that_are_the_same_are_not_read_again(tracked, postgresql):
+    """The second scan of a range asks for their digest, and from the third on that is all; a late row is found all the same."""
+    day = tracked()
+    insert(postgresql, 1, 2, 5, at="now() - interval '1 minute'")
+    day.poll()
+    session = day.loop._session
+    scan = KeyScan(None, day.status.head, "full", 1, ("5",))
+
+    def looked(before):
+        with day.loop.equipment.source.reading(session.prepared.relation) as reading:
+            keys = reading.keys
+            reading.keys = lambda *asked: read.append(1) or keys(*asked)
+            return find_again(reading, session.prepared.mapping, scan, session.reader.known, before)
+
+    before, read = None, []
+    for times in (1, 2, 2, 2):
+        found, before = looked(before)
+        assert (found.rows, found.looked, len(read)) == (None, 3, times)
+    insert(postgresql, 3, at="now() - interval '2 minutes'")
+    found, before = looked(before)
+    assert found.rows["transaction_id"].to_list() == [3]
+    assert before is None

@@ -12,6 +12,7 @@ import pytest
 from smartico_sync.core.position import Position
 from smartico_sync.core.relation import Relation
 from smartico_sync.errors import ConfigError, SourceCancelled, SourceRefused, SourceUnreachable, ViewBroken
+from smartico_sync.sources.protocol import FirstPage, News
 from waiting import until
 
 BETS = Relation("bets", "id", ("id",), relation="bets")
@@ -559,3 +560,80 @@ def test_few_rows_and_many_are_the_same_rows(on_postgresql, monkeypatch):
     assert few.equals(many)
     assert few.schema == many.schema
     assert few.height == 4
+
+
+def test_a_first_page_comes_with_the_beginning(on_postgresql):
+    """It is the page that is asked for, and where it fails it fails as a page, in a reading that has begun."""
+    on_postgresql.execute("CREATE TABLE bets (id int PRIMARY KEY, odds int)", "INSERT INTO bets VALUES (1, 0), (2, 1)")
+    source = on_postgresql.source()
+    bets = source.describe(BETS)
+    with source.reading(bets, FirstPage(None, 1)) as reading:
+        assert reading.first == FirstPage(None, 1)
+        on_postgresql.execute("INSERT INTO bets VALUES (0, 0)")
+        assert reading.page(None, 1)["@cursor"].to_list() == ["1"]
+        assert reading.page(None, 2)["@cursor"].to_list() == ["1", "2"]
+    fails = source.describe(Relation("v", "id", ("id",), query="SELECT id, 1 / odds AS value FROM bets"))
+    with source.reading(fails, FirstPage(None, 9)) as reading:
+        assert reading.first is None
+        assert reading.clock_ms
+        with pytest.raises(ViewBroken):
+            reading.page(None, 9)
+    source.close()
+
+
+def test_digests_tell_whether_rows_are_the_same(on_postgresql):
+    """Of keys for whether any has come or gone, of rows also for what they hold."""
+    on_postgresql.execute("CREATE TABLE bets (id int PRIMARY KEY, odds int)", "INSERT INTO bets VALUES (1, 1), (3, 1)")
+    source = on_postgresql.source()
+    bets = source.describe(BETS)
+
+    def digests():
+        with source.reading(bets) as reading:
+            return [
+                reading.digest(of, after, "3") for of in ("keys", "rows") for after in (None, Position("1", ("1",)))
+            ]
+
+    first = digests()
+    assert [each.rows for each in first] == [2, 1, 2, 1]
+    assert digests() == first
+    on_postgresql.execute("UPDATE bets SET odds = 2 WHERE id = 3", "INSERT INTO bets VALUES (4, 1)")
+    changed = digests()
+    assert changed[:2] == first[:2]
+    assert [each.rows for each in changed[2:]] == [2, 1]
+    assert changed[2] != first[2]
+    assert changed[3] != first[3]
+    on_postgresql.execute("UPDATE bets SET id = 2 WHERE id = 3")
+    assert digests()[0] != first[0]
+    source.close()
+
+
+def test_news_of_several_views_comes_in_one_answer(on_postgresql):
+    """Behind each position, of what `page` would return; where one cannot be asked, all are said to have some."""
+    on_postgresql.execute("CREATE TABLE bets (id int PRIMARY KEY, odds int)", "INSERT INTO bets VALUES (1, 0), (2, 1)")
+    source = on_postgresql.source()
+    bets = source.describe(BETS)
+    read = [Position("1", ("1",)), Position("2", ("2",)), None]
+    with source.reading(bets) as reading:
+        server = reading.server
+    assert source.news([(bets, after) for after in read]) == News(server, (True, False, True))
+    on_postgresql.execute("CREATE TABLE others (id int PRIMARY KEY)")
+    others = source.describe(Relation("others", "id", ("id",), relation="others"))
+    assert source.news([(others, None), (bets, read[1])]) == News(server, (False, False))
+    on_postgresql.execute("DROP TABLE others")
+    assert source.news([(others, None), (bets, read[1])]) == News(server, (True, True))
+    source.close()
+
+
+def test_a_connection_that_dies_between_two_readings_is_replaced(on_postgresql):
+    """Also where the end of the last transaction was not waited for."""
+    on_postgresql.execute("CREATE TABLE bets (id int PRIMARY KEY)")
+    source = on_postgresql.source()
+    bets = source.describe(BETS)
+    for _ in range(2):
+        with source.reading(bets) as reading:
+            reading.page(None, 1)
+        on_postgresql.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'reader'")
+        until(lambda: not any(link.usable() for link in source._pool._idle))
+    with source.reading(bets) as reading:
+        assert not reading.page(None, 1).height
+    source.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import Future
 
 import pytest
@@ -95,6 +96,21 @@ def test_what_is_large_is_bounded_by_its_size():
     pages.receipts[0].set_result(DONE)
     pages.settle()
     assert not pages.flight.full
+
+
+def test_what_is_being_made_counts_as_what_pages_of_the_view_became():
+    """Short values become many times as many bytes, for bodies name each property: a page under way is no smaller than those made."""
+    memory = MemoryBudget(100_000_000)
+    whole, pages, go_on = memory.page_bytes("deposits"), Pages(memory), threading.Event()
+    pages.flight.send(lambda: Sent(Future(), lambda _: None, 29e6), 1e6)  # 30 times its rows
+    assert not pages.flight.full
+    assert memory.page_bytes("deposits") < whole / 2
+    for _ in range(2):
+        assert not pages.flight.full
+        pages.flight.send(lambda: go_on.wait() and pages.work(1), 1.2e6, where="worker")
+    assert pages.flight.full
+    go_on.set()
+    pages.flight.close()
 
 
 def test_whatever_others_hold_each_view_may_have_one_page():

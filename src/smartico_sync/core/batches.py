@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias
 
 import polars as pl
@@ -28,8 +28,11 @@ WORTH = 100  # events: a page is not spread into smaller parts than these
 CALM_WORTH = 25  # the same while the API would take many more requests: fewer share one with a player it is slow with
 APART = 8  # parts at most of what is sent apart
 JSON = "@json"  # an event's JSON text while a page is cut into requests
+KEPT = 250  # bytes beside an event until it is acknowledged: its place, ids and fingerprint, and its player among those who wait
 BRACKETS = 2  # bytes around the events of a body
 SHAPES = 256  # of pages of all views: which properties there are, and which of them some event lacks
+SAID = (DATE, BRAND, USER, TYPE)  # beside the payload
+UNWRITTEN = frozenset(ENVELOPE) - {*SAID}
 QUOTED = 4096  # names of properties
 # JSON escapes these inside a string, and nothing else; a column without any is only put between quotes.
 ESCAPED = ['"', "\\", *(chr(code) for code in range(0x20))]
@@ -89,10 +92,10 @@ def ranges(sizes: list[int], limit: int, most: int) -> Iterator[tuple[int, int]]
 
 
 def weight(events: Events) -> float:
-    """Bytes that events take until they are acknowledged, about: their columns, and bodies that name each property."""
+    """Bytes that events take until they are acknowledged, about: in the order of their requests, and as bodies that name each property."""
     frame = events.frame
     names = sum(len(name) + len('"":"",') for name in frame.columns)
-    return 2.0 * frame.estimated_size() + frame.height * names
+    return 2.0 * frame.estimated_size() + frame.height * (names + KEPT)
 
 
 def batches(
@@ -139,12 +142,6 @@ def batches(
     return ready, large
 
 
-@cache
-def printed() -> frozenset[type[pl.DataType]]:
-    """Dtypes whose values Python prints as polars does."""
-    return frozenset({pl.String, pl.Boolean, pl.Int64, pl.UInt64, pl.UInt32})
-
-
 def cut_with_texts(frame: pl.DataFrame, texts: pl.Series, most: int, worth: int, spread: int) -> list[Piece]:
     """The `pieces` of events, each with its JSON texts."""
     order, cuts = cut(frame.get_column(PLAYER), most, worth, spread)
@@ -155,7 +152,8 @@ def cut_with_texts(frame: pl.DataFrame, texts: pl.Series, most: int, worth: int,
 
 def encode(events: Events) -> bytes:
     """The JSON array of these events, UTF-8. Properties that are null are left out; `raw` columns go as they stand."""
-    return array(objects(events))
+    few = few_objects(events) if events.frame.height <= FEW else None
+    return array(objects(events)) if few is None else f"[{','.join(few)}]".encode()
 
 
 def array(texts: pl.Series) -> bytes:
@@ -172,31 +170,47 @@ def array(texts: pl.Series) -> bytes:
 def objects(events: Events) -> pl.Series:
     """Each event as a JSON object (String), in order."""
     frame = events.frame
+    if frame.height <= FEW and (few := few_objects(events)) is not None:
+        return pl.Series(JSON, few, dtype=pl.String)
     columns = frame.get_columns()
     names = tuple(column.name for column in columns if column.name not in ENVELOPE)
     kept = (*events.raw, EID, KEY)
     texts = tuple(column.name for column in columns if column.dtype == pl.String and column.name not in kept)
     escaped: frozenset[str] = with_escapes(frame, texts) if texts else frozenset()
-    if frame.height <= FEW and not escaped and all(column.dtype in printed() for column in columns):
-        return pl.Series(
-            JSON, [one_object(names, frozenset(texts), row) for row in frame.rows(named=True)], dtype=pl.String
-        )
     lacking = frozenset(name for name in names if frame.get_column(name).null_count())
     return frame.select(glued(names, lacking, texts, escaped)).to_series()
 
 
-def one_object(names: Sequence[str], texts: AbstractSet[str], row: Mapping[str, object]) -> str:
-    """One event of a handful as `glued` makes it, where no text needs an escape."""
+def few_objects(events: Events) -> list[str] | None:
+    """The same of a handful of events; None where a value must be escaped, or Python prints it otherwise than polars."""
+    names = events.frame.columns
+    made = [one_object(dict(zip(names, row, strict=True)), events.raw) for row in events.frame.rows()]
+    return [each for each in made if each is not None] if None not in made else None
 
-    def value(name: str) -> str:
-        held = row[name]
-        return f'"{held}"' if name in texts else str(held).lower() if isinstance(held, bool) else str(held)
 
-    payload = ",".join(f"{quoted(name)}:{value(name)}" for name in names if row[name] is not None)
+def one_object(event: Mapping[str, object], raw: AbstractSet[str]) -> str | None:
+    """One of them."""
+    written = {name: written_value(name, value, raw) for name, value in event.items() if name not in UNWRITTEN}
+    if None in written.values() or not all(written[name] for name in SAID):
+        return None
+    payload = ",".join(f"{quoted(name)}:{text}" for name, text in written.items() if text and name not in SAID)
     return (
-        f'{{"eid":"{row[EID]}","event_date":{row[DATE]},"ext_brand_id":{value(BRAND)},"user_ext_id":{value(USER)},'
-        f'"event_type":{value(TYPE)},"payload":{{{payload}}}}}'
+        f'{{"eid":"{event[EID]}","event_date":{written[DATE]},"ext_brand_id":{written[BRAND]},"user_ext_id":{written[USER]},'
+        f'"event_type":{written[TYPE]},"payload":{{{payload}}}}}'
     )
+
+
+def written_value(name: str, value: object, raw: AbstractSet[str]) -> str | None:
+    """A value as JSON, empty for one that is NULL; None where polars has to write it."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        if name in raw:
+            return value
+        return None if ESCAPED_IN.search(value) else f'"{value}"'
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, int) else None
 
 
 @lru_cache(maxsize=QUOTED)
@@ -247,9 +261,5 @@ def wire_values(texts: tuple[str, ...], escaped: frozenset[str]) -> Callable[[st
 
 def with_escapes(frame: pl.DataFrame, texts: Sequence[str]) -> frozenset[str]:
     """Which of these columns hold something that JSON escapes."""
-    if frame.height <= FEW:
-        return frozenset(
-            name for name in texts if any(ESCAPED_IN.search(text) for text in frame.get_column(name).to_list() if text)
-        )
     found = frame.select(pl.col(texts).str.contains_any(ESCAPED).any()).row(0, named=True)
     return frozenset(name for name in texts if found[name])

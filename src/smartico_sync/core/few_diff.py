@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import polars as pl
+from msgspec import Struct
 
 from smartico_sync.core.events import PLAYER, POSITION, SEED
 from smartico_sync.core.few_texts import FEW, are_few, hmac_sha256
@@ -25,8 +25,7 @@ __all__ = ["ToldApart", "clearable_of", "few_states"]
 OPERATORS = "!+-^"
 
 
-@dataclass(frozen=True, slots=True)
-class ToldApart:
+class ToldApart(Struct, frozen=True):
     """The properties of profiles, those of them that must never change, and those that may be cleared; each in order."""
 
     names: Sequence[str]

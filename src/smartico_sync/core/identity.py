@@ -14,7 +14,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from functools import lru_cache
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import polars as pl
 import polars_hash as plh
@@ -92,13 +92,14 @@ def text_list(frame: pl.DataFrame, part: Part) -> list[str | None] | None:
     if isinstance(part, Same):
         return [part.text] * frame.height
     if isinstance(part, str):
-        column = frame.get_column(part)
-        if column.dtype == pl.String:
-            return column.to_list()
-        if column.dtype.is_integer():
-            return [None if value is None else str(value) for value in column.to_list()]
-        if column.dtype == pl.Boolean:
-            return [None if value is None else str(value).lower() for value in column.to_list()]
+        values: list[Any] = frame.get_column(part).to_list()
+        kinds = {type(value) for value in values if value is not None}
+        if kinds <= {str}:
+            return values
+        if kinds == {int}:
+            return [None if value is None else str(value) for value in values]
+        if kinds == {bool}:
+            return [None if value is None else str(value).lower() for value in values]
     return None
 
 

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from smartico_sync.catalogue.events import EVENTS, FUTURE_MS
 from smartico_sync.core.cursor_time import cursor_ms
 from smartico_sync.core.diff import diff, keyed, nothing_known
 from smartico_sync.core.discreet import Discreet
 from smartico_sync.core.events import BRAND, DATE, EID, ENVELOPE, KEY, PLAYER, POSITION, TYPE, USER, Events
+from smartico_sync.core.few_texts import FEW
 from smartico_sync.core.folding import folded
 from smartico_sync.core.identity import row_hashes, row_ids, signed
 from smartico_sync.core.ledger_keys import ledger_keys
@@ -115,6 +117,14 @@ class PreparedBatch(Struct, frozen=True):
     def rows(self) -> int:
         """How many rows were read."""
         return self.places.height
+
+    def without_payload(self) -> PreparedBatch:
+        """What a commit needs of it, once it is queued: of the events who and what they are. What they hold would take up memory."""
+        frame = self.send.frame
+        if frame.height <= FEW:
+            return self
+        who = pl.DataFrame([column for column in frame.get_columns() if column.name in ENVELOPE])
+        return replace(self, send=replace(self.send, frame=who))
 
 
 def prepare(

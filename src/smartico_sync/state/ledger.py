@@ -109,11 +109,18 @@ def count_buckets(cursors: pl.Series, bucket: int = BUCKET_MS) -> pl.DataFrame:
     """Count [bucket Int64 (its lowest cursor), n Int64], ascending; buckets of negative cursors are floored too."""
     if cursors.is_empty():
         return pl.DataFrame(schema=counts_schema())
-    low, high = (each // bucket for each in bounds(cursors))
-    if low == high:  # nearly every page: grouping costs more than packing it
-        return pl.DataFrame({"bucket": [low * bucket], "n": [cursors.len()]}, schema=counts_schema())
     floors = (cursors.rename("bucket") // bucket) * bucket
     return floors.to_frame().group_by("bucket").agg(n=pl.len().cast(pl.Int64)).sort("bucket")
+
+
+def counted(cursors: pl.Series) -> list[tuple[int, int]]:
+    """The same as rows."""
+    if cursors.is_empty():
+        return []
+    low, high = (each // BUCKET_MS for each in bounds(cursors))
+    if low == high:  # nearly every page: grouping costs more than packing it
+        return [(low * BUCKET_MS, cursors.len())]
+    return count_buckets(cursors).rows()
 
 
 def append(connection: Statements, view_no: int, at_ms: int, rows: pl.DataFrame) -> Inserted | None:
@@ -137,7 +144,7 @@ def add_counts(connection: Statements, view_no: int, cursors: pl.Series, *, sign
     connection.executemany(
         "INSERT INTO ledger_count (view_no, bucket, n) VALUES (?, ?, ?) "
         "ON CONFLICT (view_no, bucket) DO UPDATE SET n = ledger_count.n + excluded.n",
-        [(view_no, bucket, sign * n) for bucket, n in count_buckets(cursors).iter_rows()],
+        [(view_no, bucket, sign * n) for bucket, n in counted(cursors)],
     )
 
 

@@ -332,7 +332,7 @@ def unpacked(seq: int, n: int, check: int, blob: bytes) -> pl.DataFrame:
     page = pl.read_ipc_stream(blob)
     if page.height != n:
         raise DamagedLog(f"row {seq} of the log of profiles")
-    return page.set_sorted("id")
+    return replaced(page, [page.get_column("id").set_sorted()])
 
 
 def newest(runs: Sequence[pl.DataFrame]) -> pl.DataFrame:

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct, field
 
-from smartico_sync.tracking.memory_budget import COPIES
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -61,10 +59,10 @@ class InFlight(Struct, frozen=True, eq=False):
         return self.sent.done() and (self.sent.exception() is not None or self.sent.result().receipt.done())
 
     @property
-    def held(self) -> float:
-        """Bytes of its rows and of all that is made of them."""
+    def made(self) -> float | None:
+        """Bytes of its rows and of all that was made of them; None while that is under way."""
         if not self.sent.done():
-            return self.size * COPIES
+            return None
         made = not self.sent.cancelled() and self.sent.exception() is None
         return self.size + (self.sent.result().size if made else 0)
 
@@ -133,7 +131,14 @@ class PagesInFlight:
         return self._broken is not None or any(bounds)
 
     def _tell_memory(self) -> None:
-        self._memory.hold(self._view, sum(page.held for page in (*self._ordered, *self._beside)))
+        held = 0.0
+        for page in (*self._ordered, *self._beside):
+            made = page.made
+            held += self._memory.expected(self._view, page.size) if made is None else made
+            # Rows that say nothing new tell nothing of those that do.
+            if made is not None and page.size and made > page.size:
+                self._memory.became(self._view, page.size, made)
+        self._memory.hold(self._view, held)
 
     @property
     def scanning(self) -> bool:

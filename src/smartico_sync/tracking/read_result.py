@@ -7,6 +7,9 @@ from itertools import count
 from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct, field
+from msgspec.structs import replace
+
+from smartico_sync.core.few_texts import FEW
 
 if TYPE_CHECKING:
     import polars as pl
@@ -47,6 +50,13 @@ class ReadResult(Struct, frozen=True, eq=False):
         """Bytes of its rows in memory."""
         parts = (self.page, self.late, self.extra, self.again)
         return float(sum(part.estimated_size() for part in parts if part is not None))
+
+    def without_payload(self, cursor: str) -> ReadResult:
+        """What a commit needs of it, once its events are queued: where the rows of the page stand. The rest would take up memory."""
+        if self.page.height <= FEW:
+            return self
+        named = [name for name in self.page.columns if name in (cursor, "@cursor") or name.startswith("@key.")]
+        return replace(self, page=self.page.select(named))
 
     @property
     def has_rows(self) -> bool:

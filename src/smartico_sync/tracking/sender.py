@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Sender"]
 
-NO_KEYS = pl.Series(dtype=pl.UInt64)
 
 log = structlog.get_logger()
 
@@ -69,6 +68,8 @@ class Sender(EventSender):
             receipt = self.queue(session, batch, requests=requests, sent_ms=sent_ms)
         span.past("prepare", time.monotonic() - began, events=len(batch.send))
         ends_with(span, receipt, "failed")
+        size = weight(batch.send)
+        batch, read = batch.without_payload(), read.without_payload(session.prepared.mapping.relation.cursor)
 
         def settle(receipt: Receipt) -> None:
             began = time.monotonic()
@@ -77,7 +78,7 @@ class Sender(EventSender):
             span.past("commit", time.monotonic() - began)
             span.end()
 
-        return Sent(receipt, settle, weight(batch.send))
+        return Sent(receipt, settle, size)
 
     def _made(self, session: Session, read: ReadResult) -> tuple[PreparedBatch, int, int | None]:
         """The events of what one reading brought, how many of its rows stood elsewhere before, and how far rows are sent then."""
@@ -142,7 +143,7 @@ class Sender(EventSender):
             watermark = after.watermark.position if after and after.watermark else None
             if watermark != reader.watermark:
                 return "to be committed"
-            reader.adopt(after, read, 0, NO_KEYS, watermark)
+            reader.adopt(after, read, 0, pl.Series(dtype=pl.UInt64), watermark)
             self._equipment.recorder.read(read, reader)
         return "settled"
 

@@ -71,10 +71,12 @@ class Poller:
     lookback_ms: int = 30_000
     wait_ms: int = 30_000
     pipelined: bool = True
+    quiet: bool = False  # ask only whether there are rows while nothing else is due
     flaw: str = ""
     api: Api = field(default_factory=Api)
     state: State = field(default_factory=State)
     steady_ms: int = 0
+    skipped: int = 0
 
     def __post_init__(self):
         self.restart()
@@ -82,6 +84,7 @@ class Poller:
     def restart(self):
         """A new process: nothing but the state is left."""
         self.late = None
+        self.read_time = None
         self.known = DeliveredKeys()
         self.flying = deque()
         self.position = self.state.head
@@ -111,8 +114,11 @@ class Poller:
             rows = reading.page(self.position, self.limit)
             self.send(Page(read_time, self.mark(rows)), rows, rows)
             return
+        if self.quiet and self.waits_for_rows(reading):
+            return
         if self.late is None:
             self.start(read_time)
+        self.read_time = read_time
         busy = any(sent.page.scan is not None for sent in self.flying)
         self.late, scan = self.late.rescan(read_time, "busy" if busy else self.pace)
         through = self.late.safe_upper_bound
@@ -147,6 +153,21 @@ class Poller:
             through=through,
         )
         self.send(page, new + found, rows)
+
+    def waits_for_rows(self, reading):
+        """Whether this reading is left out, as of a view that nothing but a row behind the head can bring to read."""
+        before, now = self.read_time, reading.read_time
+        if (
+            before is None
+            or self.late is None
+            or self.flying
+            or self.pace != "caught_up"
+            or before.server != now.server
+        ):
+            return False
+        skips = now.steady_ms < self.late.due_ms(before) and not reading.page(self.position, 1)
+        self.skipped += skips
+        return skips
 
     def covered(self, scan, rows):
         text = {"@cursor": [str(row.cursor) for row in rows], "@key.0": [str(row.key) for row in rows]}

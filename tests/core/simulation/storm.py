@@ -8,6 +8,7 @@ from core.simulation.database import Database
 from core.simulation.poller import Lost, Poller
 
 ROUNDS = 120
+LULL = 40  # rounds, in the last two thirds of which nothing happens but that writers end, where readers are quiet
 
 
 def storm(seed, mechanism, *, cursor="id", role="primary", faults="none", writers="in order", pace=1.0, **options):
@@ -20,7 +21,10 @@ def storm(seed, mechanism, *, cursor="id", role="primary", faults="none", writer
     longest = {"fence": 60_000}.get(mechanism, 20_000)
     database = Database(cursor, role, longest_ms=longest, dawdle_ms=1_900 if writers == "in order" else 9_000)
     poller = Poller(database, mechanism, **options)
-    for _ in range(ROUNDS):
+    for number in range(ROUNDS):
+        if poller.quiet and number % LULL >= LULL / 3:
+            lull(dice, poller)
+            continue
         for _ in range(dice.randrange(4)):
             if dice.random() < pace:
                 step(dice, database)
@@ -39,6 +43,17 @@ def storm(seed, mechanism, *, cursor="id", role="primary", faults="none", writer
         poller.advance(dice.choice([1, 100, 300, 1_000, 2_500]))
     poller.quiesce(120_000)
     return poller
+
+
+def lull(dice, poller):
+    """A second in which nothing new comes, but what a slow writer ends."""
+    database = poller.database
+    if database.open and dice.random() < 0.1:
+        database.commit(dice.choice(database.open))
+    database.replay(6)
+    poller.poll()
+    poller.check()
+    poller.advance(1_000)
 
 
 def step(dice, database):
