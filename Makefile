@@ -35,10 +35,9 @@ run: setup ## The daemon at work: a demo casino in SQLite, the sandbox API, the 
 servers: setup
 	@tests/servers/provision
 
-# Most tests wait for a server or a clock; the slow ones bring servers that need the cores themselves.
+# Some tests wait for a server or a clock; every worker imports all tests and starts servers of its own.
 CORES := $(shell nproc 2>/dev/null || echo 2)
-test: WORKERS ?= $(shell expr $(CORES) \* 2)
-test-slow: WORKERS ?= $(shell expr $(CORES) \* 3 / 2)
+WORKERS ?= $(shell expr $(CORES) \* 3 / 2)
 
 # A busy machine can keep a test from its server for longer than it waits. What failed among others goes once more, alone, and
 # is named by both summaries; what fails again fails the run. Any other end (exit code above 1) is final.
