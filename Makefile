@@ -35,10 +35,9 @@ run: setup ## The daemon at work: a demo casino in SQLite, the sandbox API, the 
 servers: setup
 	@tests/servers/provision
 
-# Most tests wait for a server or a clock; the slow ones bring servers that need the cores themselves.
+# Some tests wait for a server or a clock; every worker imports all tests and starts servers of its own.
 CORES := $(shell nproc 2>/dev/null || echo 2)
-test: WORKERS ?= $(shell expr $(CORES) \* 2)
-test-slow: WORKERS ?= $(shell expr $(CORES) \* 3 / 2)
+WORKERS ?= $(shell expr $(CORES) \* 3 / 2)
 
 # A busy machine can keep a test from its server for longer than it waits. What failed among others goes once more, alone, and
 # is named by both summaries; what fails again fails the run. Any other end (exit code above 1) is final.
@@ -46,11 +45,11 @@ ALONE := { [ $$? -eq 1 ] || exit 2; echo "once more, alone: what failed among ot
 	SYNC_TEST_REQUIRE= $(BIN)/python -m pytest --last-failed --last-failed-no-failures none --randomly-seed=last -m
 
 test: servers ## The tests, on a real PostgreSQL (installed by apt when it is missing)
-	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow" || $(ALONE) "not slow"; }
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow" || $(ALONE) "not slow"; }
 
 test-slow: setup ## The slow tests, and those on stand-ins of about 2 GB, which it installs in .servers and keeps
 	@tests/servers/provision all
-	$(BIN)/python -m pytest -n $(WORKERS) -m slow || $(ALONE) slow; }
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m slow || $(ALONE) slow; }
 
 test-all: test test-slow ## Every test, on every database that can be had
 

@@ -144,9 +144,8 @@ class Client:
             "descriptors": "allow it more: LimitNOFILE= of the service, or `ulimit -n`; then a restart",
             "certificate expired": "it must be renewed at the other end, unless this machine's clock is wrong",
             "certificate of another host": f"correct the host in `{self.key}`, try it with: smartico-sync check; then: smartico-sync reload, or a restart where the environment holds it",
-            "unknown authority": authority_hint(),
         }
-        return hints.get(cause, "")
+        return authority_hint() if cause == "unknown authority" else hints.get(cause, "")
 
     def drop_idle(self) -> None:
         """Let the next requests make new connections."""

@@ -26,9 +26,8 @@ class StatusBoard:
         self.clock = clock
         self._lock = threading.Lock()
         self._facts: dict[str, ViewFacts] = {}
-        self._polls: dict[
-            str, Polls
-        ] = {}  # newer than those among the facts: they change many times a minute, all else seldom
+        # Newer than those among the facts: they change many times a minute, all else seldom.
+        self._polls: dict[str, Polls] = {}
         self._left: frozenset[str] = frozenset()
 
     def put(self, facts: ViewFacts) -> None:

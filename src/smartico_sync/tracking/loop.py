@@ -22,10 +22,9 @@ from smartico_sync.errors import (
     ViewAltered,
 )
 from smartico_sync.observe.finding import NEXT, gist
-from smartico_sync.tracking import next_page
 from smartico_sync.tracking.base_loop import GLANCE_S, GRACE_S, IDLE_S, BaseLoop, Standing
 from smartico_sync.tracking.page_size import PageSize
-from smartico_sync.tracking.quiet_polls import Quiet
+from smartico_sync.tracking.quiet import Quiet, due_ms, foreseen
 from smartico_sync.tracking.sender import Sender
 from smartico_sync.tracking.session import open_session
 from smartico_sync.tracking.source_checks import CheckMemory
@@ -186,7 +185,7 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
             memory.reserve(self.name, limit * self._size.row_bytes)
         span = self._equipment.tracer.begin("poll", view=self.name, source=self._equipment.view.source)
         at, source = time.monotonic(), self._equipment.source
-        first = next_page.foreseen(session.reader, limit) if self._reading == "level" else None
+        first = foreseen(session.reader, limit) if self._reading == "level" else None
         with within(span), source.reading(session.prepared.relation, first) as reading:
             session.checks.recognise(reading, session.reader)
             read = session.reader.read(reading, limit, "busy" if self._flight.scanning else pace)
@@ -219,7 +218,7 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
         """What it waits for, after some polls that found nothing, where that is nothing but rows behind its head."""
         if self._without_rows < QUIET_AFTER or self._level is None or self._polls == "never":
             return None
-        due = min(next_page.due_ms(session.reader, read_time), session.checks.due_ms, read_time.steady_ms + QUIET_MS)
+        due = min(due_ms(session.reader, read_time), session.checks.due_ms, read_time.steady_ms + QUIET_MS)
         parked = self._equipment.store.parked(self.name, ANY_TIME_MS, 1)  # more than that only its own turns can add
         if due <= read_time.steady_ms or self._mailbox.poll_due() or parked or self._sender.retries_are != "none":
             return None

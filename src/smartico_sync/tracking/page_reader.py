@@ -16,10 +16,11 @@ from smartico_sync.core.ledger_keys import ledger_keys
 from smartico_sync.core.pipeline import position_at
 from smartico_sync.core.position import Position
 from smartico_sync.observe.view_status import LateStatus
-from smartico_sync.tracking import late_rows, late_scan, next_page
+from smartico_sync.tracking import late_rows, late_scan
 from smartico_sync.tracking.clocks import steady_ms
 from smartico_sync.tracking.late_rows import LateRows, whole_numbers
 from smartico_sync.tracking.late_scan import find_again
+from smartico_sync.tracking.next_page import next_page
 from smartico_sync.tracking.read_result import ReadResult
 
 if TYPE_CHECKING:
@@ -87,13 +88,13 @@ class PageReader:
         bound = self.bound(reading, read_time)
         late = self.late or self.started(read_time)
         if late is None:
-            return ReadResult(read_time, next_page.read(self, reading, after, limit, bound), after=after)
+            return ReadResult(read_time, self.next_page(reading, after, limit, bound), after=after)
         if pace != "busy":
             self.scanned = "whole"
         mechanism, scan = late.mechanism.rescan(read_time, pace)
         watch, watched = late.watch.rescan(read_time, pace) if late.watch else (None, None)
         through = mechanism.safe_upper_bound
-        page = reading.page(after, limit, through) if through else next_page.read(self, reading, after, limit, bound)
+        page = reading.page(after, limit, through) if through else self.next_page(reading, after, limit, bound)
         self.learn_grain(page)
         again = self.read_again(reading, page, limit, read_time)
         self.late = LateRows(self.with_target(mechanism, read_time, reading, page, limit, bound), watch)
@@ -106,6 +107,12 @@ class PageReader:
         return ReadResult(
             read_time, page, found, extra, again, repeated, ahead, scan, watched, cost, through, after, self.scanned
         )
+
+    def next_page(self, reading: Reading, after: Position | None, limit: int, bound: str | None) -> pl.DataFrame:
+        """The rows behind what was read before."""
+        page, beyond = next_page(reading, self.view, self.relation, after, limit, bound)
+        self.dated = "ahead" if beyond == "ahead" else self.dated
+        return page
 
     def rescans(
         self, reading: Reading, page: pl.DataFrame, scan: KeyScan | AskIds | None, watched: AskIds | None

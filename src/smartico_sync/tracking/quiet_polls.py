@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import structlog
-from msgspec import Struct
 
 from smartico_sync.errors import SyncError, Unexpected
 from smartico_sync.tracking.clocks import steady_ms
@@ -15,25 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from concurrent.futures import Future
 
-    from smartico_sync.core.position import Position
-    from smartico_sync.core.relation import Relation
     from smartico_sync.tracking.loop import ViewLoop
+    from smartico_sync.tracking.quiet import Quiet
 
-__all__ = ["Quiet", "QuietPolls"]
+__all__ = ["QuietPolls"]
 
 log = structlog.get_logger()
-
-
-class Quiet(Struct, frozen=True, eq=False):
-    """A view that had caught up when `server` was asked, and why its loop need not poll: only rows behind `after` would be new.
-
-    `until`: when (steady ms) it has something else to look at. A loop that does anything at all is quiet no longer.
-    """
-
-    relation: Relation
-    after: Position | None
-    server: str
-    until: int
 
 
 class QuietPolls:

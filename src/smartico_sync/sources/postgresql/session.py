@@ -229,22 +229,27 @@ class Session:
             return True
         if pg.status != ConnStatus.OK or pg.transaction_status != TransactionStatus.IDLE:
             return False
-        self._poll.register(pg.socket, select.POLLIN)
-        if not self._poll.poll(0):
+        if not self._readable():
             return True
         try:
             pg.consume_input()  # a notice or a changed parameter may also arrive unasked
         except psycopg.Error:
             return False
-        return pg.status == ConnStatus.OK and not self._poll.poll(0)
+        return pg.status == ConnStatus.OK and not self._readable()
+
+    def _readable(self) -> bool:
+        """Whether the server has sent something, or has gone."""
+        self._poll.register(self._pg.socket, select.POLLIN)
+        return bool(self._poll.poll(0))
 
     def _end_answered(self) -> Literal["yes", "not yet", "never"]:
         """Take the answer to the end of the last transaction, if it has come."""
         pg = self._pg
         try:
-            pg.consume_input()
-            if pg.is_busy():
-                return "not yet"
+            while pg.is_busy():
+                if not self._readable():
+                    return "not yet"
+                pg.consume_input()
             while pg.get_result() is not None:
                 pass
         except psycopg.Error:
