@@ -10,7 +10,8 @@ from daemon.deposits import insert
 from smartico_sync.errors import SourceUnreachable
 from smartico_sync.sources.protocol import News
 from smartico_sync.tracking.mailbox import OperatorTurn
-from smartico_sync.tracking.quiet_polls import Quiet, QuietPolls
+from smartico_sync.tracking.quiet import Quiet
+from smartico_sync.tracking.quiet_polls import QuietPolls
 from waiting import until
 
 
