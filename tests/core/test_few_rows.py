@@ -136,6 +136,20 @@ def test_a_value_is_the_same_with_a_query_and_without(data):
                 assert found.alias("x").equals(expected.alias("x"), check_dtypes=True, null_equal=True)
 
 
+@pytest.mark.parametrize("blank", ["", " ", "\t", "\n", "\x1f", "\u00a0", "\u3000"])
+def test_a_blank_text_is_no_value_where_one_is_needed(blank):
+    """With a query and without."""
+    page = pl.DataFrame({"x": ["a", blank]})
+    for family, hints in product(
+        ["text", "uuid", "json", "decimal"], [Hints(needed=True), Hints(identifier=True, needed=True)]
+    ):
+        column = Column("x", family, family)
+        maker = value(column, "string", pl.String, hints)
+        found = maker(page) if maker is not None else None
+        expected = page.select(conversion(column, "string", pl.String, hints).expr).to_series()
+        assert found is None or found.alias("x").equals(expected.alias("x"), null_equal=True)
+
+
 @given(st.lists(st.none() | TEXTS, min_size=1, max_size=3))
 def test_a_name_is_the_same_with_a_query_and_without(names):
     """Of a brand or a player; what may be blank is asked for."""
