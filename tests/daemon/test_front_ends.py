@@ -80,7 +80,7 @@ class FrontEnd:
 
     def body(self, peer):
         """A request's body; None at the end, or where it is refused before it was read."""
-        head, rest = peer.read_head()
+        head, rest = peer.read_head(64)  # so that most of the body is still to come
         if not head:
             return None
         length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])

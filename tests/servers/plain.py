@@ -49,11 +49,11 @@ class Peer:
             rest += piece
         return rest
 
-    def read_head(self) -> tuple[bytes, bytes]:
-        """The head of the next request, and what came with it of the body."""
+    def read_head(self, piece_bytes: int = PIECE) -> tuple[bytes, bytes]:
+        """The head of the next request, and what came with it of the body in a piece."""
         data = b""
         while b"\r\n\r\n" not in data:
-            piece = self.sock.recv(PIECE)
+            piece = self.sock.recv(piece_bytes)
             if not piece:
                 return b"", b""
             data += piece
