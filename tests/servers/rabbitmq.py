@@ -178,19 +178,26 @@ class Node(Rabbit):
         self.start()
 
     def start(self) -> None:
-        environment = {name: str(value) for name, value in self.environment.items()}
-        with (self.home / "out").open("wb") as out:
-            self.process = subprocess.Popen(
-                [program()], env=environment, stdout=out, stderr=out, cwd="/", start_new_session=True
-            )
+        self._launch()
 
         def listens():
-            assert self.process.poll() is None, (self.home / "out").read_text(errors="replace")[-2000:]
+            if self.process.poll() is not None:
+                said = (self.home / "out").read_text(errors="replace")
+                assert "eaddrinuse" in said, said[-2000:]
+                self._launch()  # somebody's connection had the port for a moment
+                return False
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.ports["amqp"]), 1):
                 return "completed" in (self.home / "out").read_text(errors="replace")
             return False
 
         until(listens, 0.1)
+
+    def _launch(self) -> None:
+        environment = {name: str(value) for name, value in self.environment.items()}
+        with (self.home / "out").open("wb") as out:
+            self.process = subprocess.Popen(
+                [program()], env=environment, stdout=out, stderr=out, cwd="/", start_new_session=True
+            )
 
     def stop(self) -> None:
         """As a crash would be."""
