@@ -100,20 +100,23 @@ def mark(feed: Feed, properties: BasicProperties, body: bytes, at_ms: int) -> st
     A broker that crashes, or is restored from a backup, may lose what it has handed over already; later messages then take the
     places of those, and whoever goes on from a place alone never reads them.
     """
+    return f"{at_ms} {digest(feed, properties, body)}"
+
+
+def digest(feed: Feed, properties: BasicProperties, body: bytes) -> str:
+    """What tells a message from another that stands in its place."""
     said = blake2b(body, digest_size=DIGEST_BYTES, salt=b"stream", key=feed.state.encode()[:64])
     said.update(str(properties.timestamp).encode())
-    return f"{at_ms} {said.hexdigest()}"
+    return said.hexdigest()
 
 
 def replaced(connection: BlockingConnection, feed: Feed, known: LaneStep, place: str) -> bool:
     """Whether another message stands where the last one was read; where none stands there any more, nobody can tell."""
-    if not MARK.fullmatch(known.epoch):
+    told = MARK.fullmatch(known.epoch)
+    found = first_behind(connection, known.lane, known.next - 1, place) if told else None
+    if told is None or found is None or found[0] != known.next - 1:
         return False
-    found = first_behind(connection, known.lane, known.next - 1, place)
-    if found is None or found[0] != known.next - 1:
-        return False
-    at_ms, _ = known.epoch.split()
-    return mark(feed, found[1], found[2], int(at_ms)) != known.epoch
+    return digest(feed, found[1], found[2]) != told[2]
 
 
 def regressed(feed: Feed, known: LaneStep, what: str) -> ViewRegressed:
@@ -121,7 +124,7 @@ def regressed(feed: Feed, known: LaneStep, what: str) -> ViewRegressed:
     told = MARK.fullmatch(known.epoch)
     since = "first"
     if told:
-        since = f"{datetime.fromtimestamp((int(told[1]) - CLOCKS_MS) // 1000, UTC):%Y-%m-%dT%H:%M:%SZ}"
+        since = f"{_moment(int(told[1]) - CLOCKS_MS):%Y-%m-%dT%H:%M:%SZ}"
     return ViewRegressed(
         f"view {feed.view}: {what}: the stream was declared anew, or the broker lost its end in a crash or a restore",
         hint=f"smartico-sync watermark rewind {feed.view} --to {since} reads "
@@ -142,5 +145,5 @@ def offset_at(connection: BlockingConnection, queue: str, moment_ms: int, place:
     return high if found is None else found
 
 
-def _moment(epoch_ms: int) -> object:  # pika writes such an object as the protocol's timestamp
+def _moment(epoch_ms: int) -> datetime:  # pika writes such an object as the protocol's timestamp
     return datetime.fromtimestamp(epoch_ms / 1000, UTC)

@@ -262,13 +262,17 @@ class RabbitSubscription:
         self._times |= dict(zip(queues, messages.times_ms, strict=True))
         self._open.append((tags[-1], now))
         self._remaining.came(now)
+        marks = self._marks(queues, told, bodies) if "stream" in self._kinds.values() else {}
+        return Page(messages, marks, range(tags[0], tags[-1] + 1), self._keep)
+
+    def _marks(self, queues: Sequence[str], told: Sequence[BasicProperties], bodies: Sequence[bytes]) -> dict[str, str]:
+        """What the last message of each stream is known by."""
         read_ms, last = round(time.time() * 1000), dict(zip(queues, range(len(queues)), strict=True))
-        marks = {
+        return {
             queue: mark(self._feed, told[place], bodies[place], read_ms)
             for queue, place in last.items()
             if self._kinds[queue] == "stream"
         }
-        return Page(messages, marks, range(tags[0], tags[-1] + 1), self._keep)
 
     def _refuse(self, tag: int) -> None:
         """Hand a message to the queue's dead-letter exchange."""
