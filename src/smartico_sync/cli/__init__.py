@@ -93,15 +93,8 @@ def app() -> None:
     """Watch views in a replica database and tell Smartico what changed: once, soon and in order."""
 
 
-# polars' allocator has four arenas a core, and each keeps for ten seconds what was freed: one of them takes a tenth less memory, and a
-# fifth fewer pages that the kernel must clear. Read when polars is imported.
-ALLOCATOR = {"_RJEM_MALLOC_CONF": "narenas:1"}
-
-
 def main() -> NoReturn:
     """Run a command and end the process with the exit code of the table; no traceback for what an operator can mend."""
-    for name, value in ALLOCATOR.items():
-        os.environ.setdefault(name, value)
     keep_standard_streams()
     keep_from_hanging_up()
     try:
