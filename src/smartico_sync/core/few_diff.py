@@ -8,6 +8,7 @@ import polars as pl
 from msgspec import Struct
 
 from smartico_sync.core.events import PLAYER, POSITION, SEED
+from smartico_sync.core.few_profiles import filled
 from smartico_sync.core.few_texts import FEW, are_few, hmac_sha256
 from smartico_sync.core.folding import ALL
 from smartico_sync.core.identity import SEPARATOR, content_texts, uuid_text
@@ -83,11 +84,6 @@ def few_states(frame: pl.DataFrame, known: pl.DataFrame, told: ToldApart, secret
 def prints(frame: pl.DataFrame, names: Sequence[str], secret: bytes) -> list[str]:
     """The keyed fingerprint of some properties of each, as `content_prints` makes it."""
     return [hmac_sha256(text, secret.hex())[:DIGITS] for text in content_texts(frame, names, (PLAYER,))]
-
-
-def filled(values: pl.Series) -> list[str]:
-    """A digit for each value, 1 where there is one."""
-    return ["0" if value is None else "1" for value in values.to_list()]
 
 
 def differs(known: bytes | None, layout: str, own: Sequence[str]) -> bool:

@@ -37,9 +37,9 @@ def glued(columns: Iterable[pl.Series], before: str = "", behind: str = "") -> p
     return pl.Series([None if None in row else "".join((before, *row, behind)) for row in rows], dtype=pl.String)
 
 
-def filled(values: pl.Series) -> pl.Series:
+def filled(values: pl.Series) -> list[str]:
     """A digit for each row, 1 where there is a value."""
-    return pl.Series(values.name, ["0" if value is None else "1" for value in values.to_list()], dtype=pl.String)
+    return ["0" if value is None else "1" for value in values.to_list()]
 
 
 def hexadecimal(values: pl.Series) -> pl.Series:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from smartico_sync.core.view_mapping import ViewMapping
 
-__all__ = ["WHERE_BITS", "ledger_keys", "may_move", "which"]
+__all__ = ["WHERE_BITS", "key_columns", "ledger_keys", "may_move", "which"]
 
 WHERE_BITS = 24
 WHERE = (1 << WHERE_BITS) - 1
@@ -35,6 +35,11 @@ def ledger_keys(mapping: ViewMapping, rows: pl.DataFrame) -> pl.Series:
         return row_hashes(rows, [cursor, *keys], secret).alias("key")
     who, where = row_hashes(rows, keys, secret), row_hashes(rows, [cursor], secret)
     return ((who - (who & WHERE)) | (where & WHERE)).alias("key")
+
+
+def key_columns(frame: pl.DataFrame) -> list[str]:
+    """`@cursor` and the `@key.*` columns of a frame: where its rows stand."""
+    return [name for name in frame.columns if name == "@cursor" or name.startswith("@key.")]
 
 
 def may_move(mapping: ViewMapping) -> bool:

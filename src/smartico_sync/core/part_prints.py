@@ -39,7 +39,7 @@ def there(frame: pl.DataFrame, names: Sequence[str]) -> dict[str, pl.Series]:
     if not names:
         return {}
     if are_few(frame):
-        return {name: few_profiles.filled(frame.get_column(name)) for name in names}
+        return {name: pl.Series(name, few_profiles.filled(frame.get_column(name)), dtype=pl.String) for name in names}
     filled = pl.when(pl.col(names).is_not_null()).then(pl.lit("1")).otherwise(pl.lit("0")).name.keep()
     return {column.name: column for column in frame.select(filled).get_columns()}
 

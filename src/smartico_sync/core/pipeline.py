@@ -18,7 +18,7 @@ from smartico_sync.core.events import BRAND, DATE, EID, ENVELOPE, KEY, PLAYER, P
 from smartico_sync.core.few_texts import FEW
 from smartico_sync.core.folding import folded
 from smartico_sync.core.identity import row_hashes, row_ids, signed
-from smartico_sync.core.ledger_keys import ledger_keys
+from smartico_sync.core.ledger_keys import key_columns, ledger_keys
 from smartico_sync.core.mapping import events, told_by_difference
 from smartico_sync.core.partial import absences
 from smartico_sync.core.picked import picked, table
@@ -123,7 +123,7 @@ class PreparedBatch(Struct, frozen=True):
         frame = self.send.frame
         if frame.height <= FEW:
             return self
-        who = pl.DataFrame([column for column in frame.get_columns() if column.name in ENVELOPE])
+        who = picked(frame, (name for name in frame.columns if name in ENVELOPE))
         return replace(self, send=replace(self.send, frame=who))
 
 
@@ -147,7 +147,7 @@ def prepare(
     holds = holds or Holds()
     mapping = options.mapping
     mapped = events(mapping, rows)
-    places = picked(rows, (name for name in rows.columns if name == "@cursor" or name[:5] == "@key."))
+    places = picked(rows, key_columns(rows))
     ledger = ledger_of(rows, mapping)
     if not mapping.relation.key:
         places = places.with_columns(contents_of(ledger))

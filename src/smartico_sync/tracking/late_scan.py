@@ -8,7 +8,7 @@ import polars as pl
 from msgspec import Struct
 
 from smartico_sync.core.late_commit.mechanism import AskIds, KeyScan
-from smartico_sync.core.ledger_keys import ledger_keys
+from smartico_sync.core.ledger_keys import key_columns, ledger_keys
 from smartico_sync.core.position import Position
 from smartico_sync.tracking.memory_budget import PAGE_BYTES
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.view_mapping import ViewMapping
     from smartico_sync.sources.protocol import Digest, Reading
 
-__all__ = ["Found", "FoundNothing", "find", "find_again", "key_columns", "rows_at", "tied"]
+__all__ = ["Found", "FoundNothing", "find", "find_again", "rows_at", "tied"]
 
 SCAN_ROWS = 50_000  # keys read at once: a megabyte or two
 ROWS_AT_ONCE = 1_000  # the protocol's limit for rows by position or by cursor
@@ -159,11 +159,6 @@ def missing_keys(reading: Reading, scan: AskIds) -> Iterator[pl.DataFrame]:
         yield rows.select(key_columns(rows))
     for low, high in scan.ranges:
         yield from window_keys(reading, KeyScan(Position(str(low - 1)), str(high), "recent", scan.number))
-
-
-def key_columns(frame: pl.DataFrame) -> list[str]:
-    """`@cursor` and the `@key.*` columns of a frame."""
-    return [name for name in frame.columns if name == "@cursor" or name.startswith("@key.")]
 
 
 def positions_of(frame: pl.DataFrame) -> list[Position]:

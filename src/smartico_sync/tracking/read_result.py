@@ -10,6 +10,8 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from smartico_sync.core.few_texts import FEW
+from smartico_sync.core.ledger_keys import key_columns
+from smartico_sync.core.picked import picked
 
 if TYPE_CHECKING:
     import polars as pl
@@ -55,8 +57,8 @@ class ReadResult(Struct, frozen=True, eq=False):
         """What a commit needs of it, once its events are queued: where the rows of the page stand. The rest would take up memory."""
         if self.page.height <= FEW:
             return self
-        named = [name for name in self.page.columns if name in (cursor, "@cursor") or name.startswith("@key.")]
-        return replace(self, page=self.page.select(named))
+        kept = {cursor, *key_columns(self.page)}
+        return replace(self, page=picked(self.page, (name for name in self.page.columns if name in kept)))
 
     @property
     def has_rows(self) -> bool:

@@ -16,7 +16,7 @@ import polars as pl
 from msgspec import Struct
 
 from smartico_sync.core.cursor_time import DAY_MS, cursor_ms
-from smartico_sync.core.ledger_keys import ledger_keys
+from smartico_sync.core.ledger_keys import key_columns, ledger_keys
 from smartico_sync.core.pipeline import contents_of, position_at, positions_of
 from smartico_sync.core.position import Position
 from smartico_sync.core.relation import IDS
@@ -277,7 +277,7 @@ def up_to(reading: Reading, prepared: PreparedView, top: Position) -> pl.DataFra
     if not prepared.relation.key:
         return late_scan.rows_at(reading, here) if here.height else here
     behind = pl.concat(key_batches(reading, value, top, "through"))
-    return here.join(behind, on=late_scan.key_columns(here), how="anti", maintain_order="left")
+    return here.join(behind, on=key_columns(here), how="anti", maintain_order="left")
 
 
 def key_batches(reading: Reading, ends: tuple[str, str], after: Position | None, end: End) -> Iterator[pl.DataFrame]:
