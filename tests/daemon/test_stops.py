@@ -139,3 +139,37 @@ def test_asked_twice_it_ends_at_once():
     """The second signal waits for nothing."""
     done = hanging("ending.time.sleep = lambda _: threading.Event().wait(); os.kill(os.getpid(), signal.SIGINT)")
     assert done.returncode == 128 + signal.SIGINT
+
+
+INTERRUPTED = """
+from smartico_sync.cli.loading import loading
+with loading():
+    import polars as pl
+    from smartico_sync.daemon.ending import Ending
+import os, signal, threading, time
+ended, begun = [], threading.Barrier(4)
+
+def work():
+    rows = pl.DataFrame({"n": range(1_000_000)})
+    begun.wait()
+    while not ending.stopping.is_set():
+        rows.sort("n", descending=True)
+    ended.append("stopped")
+
+with Ending() as ending:
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    begun.wait()
+    time.sleep(0.1)
+    os.kill(os.getpid(), signal.SIGINT)
+    for thread in threads:
+        thread.join()
+print(ended)
+"""
+
+
+def test_an_interrupt_leaves_threads_in_the_midst_of_their_tables_alone():
+    """The library of tables answers to it by itself, where it is imported behind whoever else does: its calls then fail, in any thread."""
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED], check=False, capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("['stopped', 'stopped', 'stopped']\n", "")
