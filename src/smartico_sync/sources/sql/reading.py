@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 import polars as pl
 
 from smartico_sync.sources.kit import keyless_pages, whole_ties
-from smartico_sync.sources.kit.frames import empty, from_texts
+from smartico_sync.sources.kit.frames import empty
 from smartico_sync.sources.kit.pool import Link
 from smartico_sync.sources.kit.positions import (
     among_parameters,
@@ -17,6 +17,7 @@ from smartico_sync.sources.kit.positions import (
     range_parameters,
     tie_breakers,
 )
+from smartico_sync.sources.kit.printed import from_texts
 from smartico_sync.sources.kit.reading import BaseReading
 from smartico_sync.sources.sql import statements
 
