@@ -63,7 +63,7 @@ OTHERWISE["instant"] = [text + "+00" for text in OTHERWISE["timestamp"]]
 @given(st.data(), st.sampled_from(sorted(OTHERWISE)), st.sampled_from(["UTC", "Europe/Berlin"]))
 def test_texts_are_read_the_same_whatever_stands_beside_them(data, family, timezone):
     """Columns that are written in one way are read faster than mixed ones, with the same result."""
-    column = Column(family, family, family)
+    columns = Column(family, family, family), Column("twin", family, family)
     lengths = st.integers(10, 30).map(
         lambda most: [text for text in PRINTED[family] if len(text) <= most] or PRINTED[family][:1]
     )
@@ -72,13 +72,14 @@ def test_texts_are_read_the_same_whatever_stands_beside_them(data, family, timez
     )
     texts = data.draw(st.lists(st.none() | st.sampled_from(uniform), min_size=FEW + 1, max_size=FEW + 4))
     alone, among = (
-        from_texts([column], [pl.Series(each, dtype=pl.String)], timezone)
+        from_texts(columns, [pl.Series(each, dtype=pl.String)] * 2, timezone)
         for each in (texts, texts + OTHERWISE[family])
     )
     shared = among.head(len(texts))
-    assert alone.get_column(family).equals(shared.get_column(family))
+    for name in (family, "twin"):
+        assert alone.get_column(name).equals(shared.get_column(name))
     told = [
-        rows.get_column("@unreadable").is_not_null().to_list() if rows.width > 1 else [False] * len(texts)
+        rows.get_column("@unreadable").is_not_null().to_list() if rows.width > 2 else [False] * len(texts)
         for rows in (alone, shared)
     ]
     assert told[0] == told[1]

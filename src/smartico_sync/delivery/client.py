@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import os
 import re
 import ssl
@@ -17,6 +16,7 @@ import httpx
 
 from smartico_sync import __version__
 from smartico_sync.core.verdicts import judge, of_the_api
+from smartico_sync.delivery.compression import compressed
 from smartico_sync.delivery.failures import NotConnected, TurnedAway
 from smartico_sync.delivery.proxies import proxy_for
 from smartico_sync.delivery.transport import Transport
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 __all__ = ["Answer", "Client"]
 
 MOST_ANSWER_BYTES = 4_000_000  # of an answer that was compressed; what comes over the wire is limited there
-GZIP_LEVEL = 1  # events repeat themselves: the fastest level already halves them many times
 NOT_READ = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")  # by OpenSSL, whose variables count for everything here
 GZIP_MAGIC = b"\x1f\x8b"  # no JSON begins so
 SECONDS = re.compile(r"[0-9]+(?:\.[0-9]*)?")
@@ -92,7 +91,7 @@ class Client:
         """Send one body."""
         headers = {**HEADERS, "Authorization": self.token.read()}
         if self.encoding == "gzip":
-            body = gzip.compress(body, GZIP_LEVEL)
+            body = compressed(body)
             headers["Content-Encoding"] = "gzip"
         try:
             # No httpx.Client around it: what one does for cookies and redirects costs half as much as the exchange.

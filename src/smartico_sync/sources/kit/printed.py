@@ -105,7 +105,7 @@ def writing(place: str, family: Family, told: Mapping[str, Any]) -> Writing:
 @lru_cache(maxsize=256)
 def first_looks(looks: tuple[Look, ...], timezone: str) -> tuple[pl.Expr, ...]:
     """The columns of texts, called by their places, as values; built once for each way they are written."""
-    return tuple(parsed(family, pl.col(place), timezone, how) for place, family, how in looks)
+    return tuple(parsed(family, pl.col(place), timezone, how).alias(place) for place, family, how in looks)
 
 
 def parsed(family: Family, text: pl.Expr, timezone: str, how: Writing) -> pl.Expr:
