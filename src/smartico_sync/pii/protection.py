@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import polars as pl
 from msgspec import Struct, field
 
+from smartico_sync.core import few_columns
 from smartico_sync.core.events import BRAND, USER, Events
 from smartico_sync.core.picked import replaced
 from smartico_sync.errors import ConfigError
@@ -59,14 +60,14 @@ class Protection(Struct, frozen=True):
 
 def encrypted(name: str, values: pl.Series, encryptor: Encryptor, players: Sequence[Player]) -> pl.Series:
     """One column, encrypted under its property's name and, where the encryptor binds to them, for its players."""
-    texts = values.cast(pl.String)
+    texts = values if values.dtype == pl.String else values.cast(pl.String)
     filled = texts.drop_nulls() if texts.null_count() else texts
     if isinstance(encryptor, BindingEncryptor):
         whose = players if filled is texts else list(compress(players, texts.is_not_null()))
         sealed = encryptor.encrypt_for(name, filled.to_list(), whose)
     else:
         sealed = encryptor.encrypt(name, filled.to_list())
-    cipher = pl.Series(name, sealed, dtype=pl.String)
+    cipher = few_columns.column("text", sealed, name)
     if filled is texts:
         return cipher
     return pl.Series(name, [None] * texts.len(), dtype=pl.String).scatter(texts.is_not_null().arg_true(), cipher)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import polars as pl
 
 from smartico_sync.core.few_texts import FEW
+from smartico_sync.core.picked import table
 from smartico_sync.sources.kit.dtypes import dtype
 from smartico_sync.sources.kit.few_values import BOOLEANS, NO_NUMBERS, plain
 from smartico_sync.sources.kit.mixed_values import DATES, ZERO_DATE, mixed
@@ -78,7 +79,7 @@ def from_texts(columns: Sequence[Column], texts: Sequence[pl.Series], timezone: 
     `timezone` is the zone of `timestamp` columns. Adds `@unreadable` when some value does not fit.
     """
     if texts and len(texts[0]) <= FEW and (read := plain(columns, texts, timezone)) is not None:
-        return pl.DataFrame(read)
+        return table(read)
     printed = pl.DataFrame([text.alias(str(place)) for place, text in enumerate(texts)])
     odd = odd_columns(columns, printed)
     # All columns in one go: of a page of one row every step is felt.
