@@ -87,6 +87,7 @@ sbom: $(UV) ## What an installation consists of, as CycloneDX in dist/sbom.json
 
 bench: servers .bench-dlt/.ready ## Events a second and CPU against a plain loop and dlt, in one run
 	PYTHONPATH=tests $(BIN)/python -m bench
+	PYTHONPATH=tests $(BIN)/python -m bench.repolls
 	PYTHONPATH=tests $(BIN)/python -m bench.trickle
 	PYTHONPATH=tests $(BIN)/python -m bench.kafka
 	$(BIN)/python -m bench.state_size

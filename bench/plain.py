@@ -163,8 +163,8 @@ def as_it_is(names: list[str], row: tuple[Any, ...]) -> dict[str, Any]:
     """One row under its own names, as an event."""
     payload = dict(zip(names, row, strict=True))
     return {
-        "eid": str(row[0]), "event_date": 1, "ext_brand_id": payload["ext_brand_id"], "event_type": "row",
-        "user_ext_id": str(payload["user_ext_id"]), "payload": payload,
+        "eid": str(payload.get("id", payload["user_ext_id"])), "event_date": 1, "ext_brand_id": payload["ext_brand_id"],
+        "user_ext_id": str(payload["user_ext_id"]), "event_type": "row", "payload": payload,
     }  # fmt: skip
 
 
