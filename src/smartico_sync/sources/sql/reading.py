@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from smartico_sync.sources.kit.positions import Label
     from smartico_sync.sources.kit.whole_ties import Place
     from smartico_sync.sources.protocol import End, Nulls
-    from smartico_sync.sources.sql.statements import DialectAdapter, Statement
+    from smartico_sync.sources.sql.statements import Adapter, Statement
 
 __all__ = ["ColumnReading", "SqlReading", "SqlSession", "Ties", "Values"]
 
@@ -60,7 +60,7 @@ class SqlReading(BaseReading, Generic[S]):
     `values` are a statement's parameters by name; `n` is a number of rows, all others are texts of positions.
     """
 
-    adapter: DialectAdapter
+    adapter: Adapter
     ties: Ties = "by collation"
 
     def __init__(self, session: S, relation: Relation) -> None:
