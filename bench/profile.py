@@ -21,7 +21,7 @@ from typing import Any
 from bench.__main__ import PROFILES, ROWS
 from bench.data import casino_sql, users_sql
 from bench.rivals import COMMAND, ENVIRONMENT, VIEWS
-from bench.sampling import VERBS
+from bench.sampling import OVER, VERBS, WRITE_EVERY_S
 from bench.trickle import LATER_S, SECONDS, trickling, watched
 from servers.postgresql import Server
 from smartico_sync.pii.keys import new_key
@@ -82,6 +82,8 @@ def at_work(what: str) -> None:
                 told(less(after, before), took * 1000, "ms a second")
                 if shutil.which("perf"):
                     data = Path(home) / "perf.data"
+                    file.with_suffix(OVER).touch()
+                    time.sleep(2 * WRITE_EVERY_S)
                     words = [*PERF, "-o", str(data), "-p", str(at.daemon.pid), "--", "sleep", str(SECONDS)]
                     subprocess.run(words, check=False, stderr=subprocess.DEVNULL)
                     libraries(data)

@@ -19,12 +19,13 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
-__all__ = ["VERBS", "verb_of"]
+__all__ = ["OVER", "VERBS", "WRITE_EVERY_S", "verb_of"]
 
 EVERY_S = 0.001
 SWITCH_S = 0.0003  # until a thread that runs gives way to the sampler: a poll of one row takes some milliseconds
 WAITS = ("/threading.py", "/queue.py", "/selectors.py", "/socketserver.py", "tracking/mailbox.py", "tracking/clocks.py")
 WRITE_EVERY_S = 0.5
+OVER = ".over"
 OURS = "/smartico_sync/"
 # Where a frame's file, as seen from the package, begins with this it does this. The longest that fits decides.
 PLACES = {
@@ -95,23 +96,26 @@ class Sampler:
         self.file, self.verbs, self.modules = file, Counter[str](), Counter[str]()
         self.before = time.process_time()
         self.verbs["start"] = self.before  # the interpreter
+        self.left = 0.0
         self.seen: dict[int, tuple[float, list[str]]] = {}
         self.thread = threading.Thread(target=self.work, name="sampler", daemon=True)
 
     def work(self) -> None:
-        """Until the process ends."""
-        written = time.monotonic()
+        """Until the process ends, or a file of its own says that it is over."""
+        written, over = time.monotonic(), self.file.with_suffix(OVER)
         while True:
             time.sleep(EVERY_S)
             self.sample()
             if time.monotonic() - written >= WRITE_EVERY_S:
                 written = time.monotonic()
                 self.write()
+                if over.exists():
+                    return
 
     def sample(self) -> None:
         """Give what each thread took since the last time to what it does."""
         now = time.process_time()
-        left, self.before = now - self.before, now
+        left, self.before = self.left + now - self.before, now
         took = {}
         for ident, clock in clocks().items():
             then, was = self.seen.get(ident, (0.0, []))
@@ -127,6 +131,7 @@ class Sampler:
             if ident != self.thread.ident:
                 self.count(was if waits(files) and was and not waits(was) else files, seconds)
         waiting = [files for _, files in self.seen.values() if files and "/polars/" in files[0]]
+        self.left = min(0.0, left)  # clocks are not read at one moment
         for files in waiting or [[]]:
             self.count(files, max(0.0, left) / max(1, len(waiting)))
 

@@ -43,11 +43,11 @@ class Part(msgspec.Struct, frozen=True):
 
 SOURCES = ("pytest", "-q", "-s", "-rs", "-p", "conftest", "-p", "no:randomly", "-W", "ignore", "bench/sources.py")
 PARTS = (
-    Part("compared", ("bench",), quick=(("BENCH_RUNS", "3"), ("BENCH_FEW", "1"))),
+    Part("compared", ("bench",), quick=(("BENCH_RUNS", "3"), ("BENCH_FEW", "1"), ("BENCH_PROFILES", "100000"))),
     Part("startup", ("bench.startup",), quick=(("BENCH_STARTS", "5"),)),
     Part("repolls", ("bench.repolls",), quick=(("BENCH_PROFILES", "100000"),)),
     Part("live", ("bench.live",)),
-    Part("trickle", ("bench.trickle",)),
+    Part("trickle", ("bench.trickle",), quick=(("BENCH_SECONDS", "10"),)),
     Part("slow_player", ("bench.slow_player",)),
     Part("memory", ("bench.memory",)),
     Part("state_size", ("bench.state_size",)),

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import msgspec
@@ -20,6 +21,7 @@ from bench.target_rows import TABLE, Kept
 __all__ = ["markdown", "rows", "written"]
 
 BEGIN, END = "<!-- the table of make bench -->", "<!-- its end -->"
+WIDTH = 120  # of prose on a page
 
 
 def rows(figures: Kept) -> list[Row]:
@@ -49,7 +51,7 @@ def described(machine: dict[str, Any]) -> str:
 
 def markdown(figures: Kept) -> str:
     """The table and its machine, for a page."""
-    lines = [described(figures["machine"]), "", "| work | measured | target | so |", "|---|---|---|---|"]
+    lines = [*wrap(described(figures["machine"]), WIDTH), "", "| work | measured | target | so |", "|---|---|---|---|"]
     lines += [f"| {row.work} | {row.measured} | {row.aim} | {row.verdict} |" for row in rows(figures)]
     return "\n".join(lines)
 
