@@ -20,7 +20,8 @@ import polars as pl
 import polars_hash as plh
 from msgspec import Struct
 
-from smartico_sync.core.few_texts import are_few, hmac_sha256, sha256, xxh64
+from smartico_sync.core import few_columns
+from smartico_sync.core.few_texts import FEW, are_few, hmac_sha256, sha256, xxh64
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -70,7 +71,7 @@ Part: TypeAlias = "str | Same | pl.Expr"  # a column by its name, a text, or wha
 def seeds(frame: pl.DataFrame, parts: Iterable[Part]) -> pl.Series:
     """One seed for each row (String, never null), of columns by name or of expressions; different parts never make the same one."""
     if are_few(frame):
-        return pl.Series("seed", seed_texts(frame, parts), dtype=pl.String)
+        return few_columns.column("text", seed_texts(frame, parts), "seed")
     return seeded(frame, parts, lambda seed: seed)
 
 
@@ -256,7 +257,7 @@ def row_ids(frame: pl.DataFrame, parts: Iterable[Part]) -> pl.Series:
 
 def uuids_few(seeds: Iterable[str]) -> pl.Series:
     """The same for a handful."""
-    return pl.Series("seed", [uuid_text(seed) for seed in seeds], dtype=pl.String)
+    return few_columns.column("text", [uuid_text(seed) for seed in seeds], "seed")
 
 
 def uuid_text(seed: str) -> str:
@@ -314,14 +315,14 @@ def keyed_hash(seed: pl.Series, secret: bytes) -> pl.Series:
 
 def row_hashes(frame: pl.DataFrame, parts: Iterable[Part], secret: bytes) -> pl.Series:
     """The same of each row's seed, as `seeds` makes it."""
-    if are_few(frame):
-        return keyed_few(seed_texts(frame, parts), secret)
+    if frame.height <= FEW:
+        return keyed_few(seed_texts(frame, parts) if frame.height else [], secret)
     return seeded(frame, parts, hashed, secret.hex())
 
 
 def keyed_few(seeds: Iterable[str], secret: bytes) -> pl.Series:
     """The same for a handful."""
-    return pl.Series("seed", [keyed_text(seed, secret) for seed in seeds], dtype=pl.UInt64)
+    return few_columns.column("hash", [keyed_text(seed, secret) for seed in seeds], "seed")
 
 
 @lru_cache(maxsize=NAMED)
@@ -334,7 +335,7 @@ def signed(hashes: pl.Series) -> pl.Series:
     """The same 64 bits as Int64: SQL's integers are signed; equal bits, equal names."""
     if are_few(hashes):
         numbers = [None if each is None else each - (each >> 63 << 64) for each in hashes.to_list()]
-        return pl.Series(hashes.name, numbers, dtype=pl.Int64)
+        return few_columns.column("whole number", numbers, hashes.name)
     return hashes.reinterpret(signed=True)
 
 

@@ -10,6 +10,7 @@ import polars as pl
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from smartico_sync.core import few_columns
 from smartico_sync.core.few_texts import FEW
 
 __all__ = ["DeliveredKeys"]
@@ -72,7 +73,7 @@ class DeliveredKeys(Struct, frozen=True):
                 not any(holds(part, key) for part in (*(chunk.keys for chunk in self.chunks), self.held))
                 for key in wanted
             ]
-            return pl.Series(new, dtype=pl.Boolean)
+            return few_columns.column("truth", new)
         parts = [part for part in (*(chunk.keys for chunk in self.chunks), self.held) if part.len()]
         small = [part for part in parts if part.len() < wanted.len() * SEARCH]
         # Small ones are hashed as one; what they make together is not sorted, and must not be searched.

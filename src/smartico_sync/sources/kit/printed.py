@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import polars as pl
 
 from smartico_sync.core.few_texts import FEW
+from smartico_sync.core.picked import table
 from smartico_sync.sources.kit.few_values import BOOLEANS, NO_NUMBERS, plain
 from smartico_sync.sources.kit.frames import WALL_CLOCK, to_utc, whole, with_reasons
 from smartico_sync.sources.kit.mixed_values import DATES, ZERO_DATE
@@ -42,7 +43,7 @@ def from_texts(columns: Sequence[Column], texts: Sequence[pl.Series], timezone: 
     `timezone` is the zone of `timestamp` columns. Adds `@unreadable` when some value does not fit.
     """
     if texts and len(texts[0]) <= FEW and (read := plain(columns, texts, timezone)) is not None:
-        return pl.DataFrame(read)
+        return table(read)
     read_as = [(place, column) for place, column in enumerate(columns) if column.family in READ]
     read_as = [(place, column) for place, column in read_as if texts[place].dtype == pl.String]
     printed = pl.DataFrame([texts[place].alias(str(place)) for place, _ in read_as])
@@ -105,7 +106,7 @@ def writing(place: str, family: Family, told: Mapping[str, Any]) -> Writing:
 @lru_cache(maxsize=256)
 def first_looks(looks: tuple[Look, ...], timezone: str) -> tuple[pl.Expr, ...]:
     """The columns of texts, called by their places, as values; built once for each way they are written."""
-    return tuple(parsed(family, pl.col(place), timezone, how) for place, family, how in looks)
+    return tuple(parsed(family, pl.col(place), timezone, how).alias(place) for place, family, how in looks)
 
 
 def parsed(family: Family, text: pl.Expr, timezone: str, how: Writing) -> pl.Expr:
