@@ -172,9 +172,11 @@ def filled(figures: Kept) -> Row:
 def memory(figures: Kept) -> Row:
     """The most that the daemon took in any part."""
     peaks = {name: each["peak_mb"] for name, each in figures["memory"].items()}
+    peaks |= {f"a backlog in {name}": each["peak_mb"] for name, each in figures.get("waiting_streams", {}).items()}
     peaks |= {
-        f"{each['view']}, {each['rival']}": max(run[2] for run in each["runs"])
-        for each in figures.get("figures", ())
+        f"{each.get('view', 'a stream')}, {each['rival']}": max(run[2] for run in each["runs"])
+        for part in ("figures", "kafka", "rabbitmq")
+        for each in figures.get(part, ())
         if each["rival"].startswith("smartico-sync")
     }
     most = max(peaks, key=lambda name: peaks[name])
