@@ -141,9 +141,10 @@ def steady(figures: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
     for (view, rival), (small, large) in sizes.items():
         more = large["rows"] - small["rows"]
         found.setdefault(view, {})[rival] = cpu = (large["cpu_s"] - small["cpu_s"]) / more * 1e6
-        rate = more / max(1e-9, large["seconds"] - small["seconds"])
+        seconds = large["seconds"] - small["seconds"]
+        rate = f"{more / seconds:,.0f}/s" if seconds > 0 else "too few rows"
         ratio = cpu / found[view].get(f"loop, {BASELINE}", cpu)
-        print(f"  {view + ': ' + rival:<40}{cpu:>7.1f} µs {ratio:5.2f} x{rate:>12,.0f}/s", flush=True)
+        print(f"  {view + ': ' + rival:<40}{cpu:>7.1f} µs {ratio:5.2f} x{rate:>14}", flush=True)
     return found
 
 
@@ -170,13 +171,15 @@ def main() -> None:
             sizes[-1].server.admin(*casino_sql(ROWS // part), *users_sql(PROFILES // part))
         bench = Bench(home, tuple(sizes), only)
         print(f"{'':34}CPU an event, against the loop{'events':>14}, against it{'peak':>9}")
-        figures = [*compared("casino", bench), *compared("users", bench)]
+        figures: list[dict[str, Any]] = []
+        for what in RIVALS:
+            figures += compared(what, bench)
+            keep("figures", figures)
     finally:
         for size in sizes:
             size.server.remove()
         shutil.rmtree(home, ignore_errors=True)
     without_start = steady(figures)
-    keep("figures", figures)
     keep("steady_cpu_us", without_start)
     if guards and (told := over_bounds(without_start)):
         raise SystemExit("; ".join(told))

@@ -44,6 +44,9 @@ def ended(process: subprocess.Popen[bytes], began: float) -> tuple[int, Took]:
     try:
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.monotonic() - began
+    except BaseException:
+        process.kill()
+        raise
     finally:
         over.set()
         watch.join()
