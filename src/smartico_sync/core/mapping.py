@@ -8,6 +8,7 @@ import polars as pl
 from msgspec import Struct, field
 
 from smartico_sync.catalogue.properties import PROPERTIES
+from smartico_sync.core import few_columns
 from smartico_sync.core.events import BRAND, DATE, EID, KEY, PLAYER, POSITION, SEED, TYPE, USER, Events
 from smartico_sync.core.few_rows import Step, made
 from smartico_sync.core.few_texts import are_few
@@ -88,7 +89,12 @@ def events(mapping: ViewMapping, page: pl.DataFrame) -> Mapped:
     player = row_hashes(good, [BRAND, USER], mapping.options.secret)
     parts = seed_parts(mapping, good)
     if mapping.kind.role == "profile":
-        ids = [pl.Series(EID, [""]).new_from_index(0, good.height), seeds(good, parts).alias(SEED)]
+        none = (
+            few_columns.column("text", [""] * good.height, EID)
+            if are_few(good)
+            else pl.Series(EID, [""]).new_from_index(0, good.height)
+        )
+        ids = [none, seeds(good, parts).alias(SEED)]
     else:
         ids = [row_ids(good, parts).alias(EID)]
     found = Events(kept.hstack([player.alias(PLAYER), *ids]), steps.raw)
