@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from smartico_sync.catalogue.properties import PROPERTIES
 from smartico_sync.core.batches import objects
 from smartico_sync.core.events import BRAND, DATE, EID, TYPE, USER, Events
+from smartico_sync.core.few_columns import column, dtypes
 from smartico_sync.core.few_texts import FEW
 from smartico_sync.core.identity import Same, row_hashes, row_ids, seeds, signed
 from smartico_sync.core.late_commit.mechanism import KeyScan
@@ -83,6 +84,33 @@ def test_texts_are_read_the_same_whatever_stands_beside_them(data, family, timez
         for rows in (alone, shared)
     ]
     assert told[0] == told[1]
+
+
+HELD = {
+    "text": TEXTS, "bytes": st.binary(max_size=3), "whole number": st.integers(-(2**63), 2**63 - 1),
+    "day number": st.integers(-(2**31), 2**31 - 1), "number": st.floats(), "hash": st.integers(0, 2**64 - 1), "truth": st.booleans(),
+}  # fmt: skip
+ANYTHING = st.one_of(*HELD.values())
+
+
+def series_of(make):
+    """A column, or how the making of it failed."""
+    try:
+        return make()
+    except Exception as error:
+        return type(error)
+
+
+@given(st.data(), st.sampled_from(sorted(HELD)))
+def test_values_make_the_same_column(data, holds):
+    """Of the type that is promised, and what becomes of others."""
+    values = data.draw(st.lists(st.none() | HELD[holds], max_size=4) | st.lists(st.none() | ANYTHING, max_size=2))
+    made = series_of(lambda: column(holds, values, "name"))
+    usual = series_of(lambda: pl.Series("name", values, dtype=dtypes()[holds]))
+    if isinstance(usual, pl.Series):
+        assert made.equals(usual, check_dtypes=True, check_names=True, null_equal=True)
+    else:
+        assert made is usual
 
 
 PAYLOAD = {

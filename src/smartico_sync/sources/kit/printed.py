@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import polars as pl
 
 from smartico_sync.core.few_texts import FEW
+from smartico_sync.core.picked import table
 from smartico_sync.sources.kit.few_values import BOOLEANS, NO_NUMBERS, plain
 from smartico_sync.sources.kit.frames import (
     SECONDS,
@@ -49,7 +50,7 @@ def from_texts(columns: Sequence[Column], texts: Sequence[pl.Series], timezone: 
     `timezone` is the zone of `timestamp` columns. Adds `@unreadable` when some value does not fit.
     """
     if texts and len(texts[0]) <= FEW and (read := plain(columns, texts, timezone)) is not None:
-        return pl.DataFrame(read)
+        return table(read)
     read_as = [(place, column) for place, column in enumerate(columns) if column.family in READ]
     read_as = [(place, column) for place, column in read_as if texts[place].dtype == pl.String]
     printed = pl.DataFrame([texts[place].alias(str(place)) for place, _ in read_as])
