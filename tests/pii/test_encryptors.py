@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import re
+from unittest import mock
 
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
 
+from parts import parts
 from smartico_sync.core.events import BRAND, USER, Events
+from smartico_sync.core.few_texts import FEW
 from smartico_sync.errors import ConfigError
 from smartico_sync.pii.aes_gcm import AesGcm
 from smartico_sync.pii.decryption import decrypt
@@ -169,3 +174,57 @@ def test_values_are_bound_to_the_player_that_smartico_knows():
     assert decrypt(texts[0], "user_email", {"1": KEY}, ("Uno", "1")) == "a@x"
     assert decrypt(texts[1], "user_email", {"1": KEY}, ("two", "1")) == "b@x"
     assert texts[2] is None
+
+
+class OneByOne:
+    """AES-GCM as a plug-in is that knows nothing of columns."""
+
+    name = "one-by-one"
+
+    def __init__(self):
+        self.inner = AesGcm(KEY, "k-1")
+
+    def encrypt(self, prop, values):
+        return self.inner.encrypt(prop, values)
+
+    def encrypt_for(self, prop, values, players):
+        return self.inner.encrypt_for(prop, values, players)
+
+
+TEXTS = st.text(max_size=12)
+ROWS = st.lists(st.tuples(TEXTS, TEXTS, st.none() | TEXTS, st.none() | TEXTS), min_size=FEW + 1, max_size=FEW + 20)
+
+
+@parts(5)
+@given(ROWS)
+@settings(max_examples=10, deadline=None)
+def test_a_column_is_encrypted_as_its_values_are(part, rows):
+    """A page is encrypted as a column, to the very bytes that it would be value by value: brands of any bytes, NULLs, empty texts."""
+    frame = pl.DataFrame(rows, orient="row", schema=dict.fromkeys((BRAND, USER, "user_email", "user_phone"), pl.String))
+    made = []
+    for encryptor in (AesGcm(KEY, "k-1"), OneByOne()):
+        with mock.patch("os.urandom", lambda size: hashlib.shake_128(b"nonces").digest(size)):
+            protection = Protection("encrypt", ("user_email", "user_phone"), encryptor, {"one": "Uno"})
+            made.append(protection.apply(Events(frame)).frame)
+    assert_frame_equal(*made)
+    for brand, user, email, text in (
+        made[0]
+        .select(pl.col(BRAND).replace({"one": "Uno"}), USER, pl.Series("plain", frame["user_email"]), "user_email")
+        .iter_rows()
+    ):
+        assert (decrypt(text, "user_email", {"k-1": KEY}, (brand, user)) if text is not None else None) == email
+
+
+def test_no_nonce_is_used_twice_in_a_page():
+    """Each value of a page has random bytes of its own, also where all values are the same."""
+    count = 3_000
+    frame = pl.DataFrame({BRAND: ["b"] * count, USER: ["1"] * count, "user_email": ["a@x"] * count})
+    texts = Protection("encrypt", ("user_email",), AesGcm(KEY, "1")).apply(Events(frame)).frame["user_email"]
+    nonces = {base64.urlsafe_b64decode(text.split(".")[2][:16]) for text in texts}
+    assert len(nonces) == count
+
+
+def test_every_value_needs_its_player():
+    """No value is encrypted where it is not known whose it is."""
+    with pytest.raises(ValueError, match="1 values of 0 players"):
+        AesGcm(KEY, "1").seal_for("user_email", [b"a@x"], [])

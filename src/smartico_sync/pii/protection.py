@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Literal
 import polars as pl
 from msgspec import Struct, field
 
+from smartico_sync.core import few_columns
 from smartico_sync.core.events import BRAND, USER, Events
+from smartico_sync.core.few_texts import are_few
 from smartico_sync.core.picked import replaced
 from smartico_sync.errors import ConfigError
-from smartico_sync.pii.protocol import BindingEncryptor
+from smartico_sync.pii.protocol import BindingEncryptor, SealingEncryptor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from smartico_sync.pii.protocol import Encryptor, Player
 
 __all__ = ["Protection"]
+
+URLSAFE = (("+", "-"), ("/", "_"))  # of base64's alphabet, and what stands for it
 
 
 class Protection(Struct, frozen=True):
@@ -46,27 +50,59 @@ class Protection(Struct, frozen=True):
             return Events(events.frame.drop(present, cleared), events.raw - {*present, *cleared})
         if self.encryptor is None:
             raise ConfigError("`pii.mode: encrypt` has no encryptor", hint="set `pii.key`")
-        whose = self.players(events.frame) if isinstance(self.encryptor, BindingEncryptor) else []
-        protected = [encrypted(name, events.frame.get_column(name), self.encryptor, whose) for name in present]
+        columns = [events.frame.get_column(name).cast(pl.String) for name in present]
+        protected = self._encrypted(columns, events.frame, self.encryptor)
         return Events(replaced(events.frame, protected), events.raw - set(present))
 
-    def players(self, frame: pl.DataFrame) -> Sequence[Player]:
-        """Whose each event is."""
-        brands = frame.get_column(BRAND)
-        renamed = brands.replace(self.aliases) if self.aliases else brands
-        return list(zip(renamed.to_list(), frame.get_column(USER).to_list(), strict=True))
+    def _encrypted(self, columns: Sequence[pl.Series], frame: pl.DataFrame, encryptor: Encryptor) -> list[pl.Series]:
+        """These columns, encrypted."""
+        brands, users = frame.get_column(BRAND), frame.get_column(USER)
+        brands = brands.replace(self.aliases) if self.aliases else brands
+        if isinstance(encryptor, SealingEncryptor) and not are_few(frame):
+            names = named_players(brands, users)
+            return [sealed(column, encryptor, names) for column in columns]
+        binds = isinstance(encryptor, BindingEncryptor)
+        whose = list(zip(brands.to_list(), users.to_list(), strict=True)) if binds else []
+        return [encrypted(column, encryptor, whose) for column in columns]
 
 
-def encrypted(name: str, values: pl.Series, encryptor: Encryptor, players: Sequence[Player]) -> pl.Series:
-    """One column, encrypted under its property's name and, where the encryptor binds to them, for its players."""
-    texts = values.cast(pl.String)
-    filled = texts.drop_nulls() if texts.null_count() else texts
+def named_players(brands: pl.Series, users: pl.Series) -> list[bytes]:
+    """Whose each event is, as `SealingEncryptor` takes it."""
+    brand, user = pl.col("brand"), pl.col("user")
+    parts = [brand.str.len_bytes().cast(pl.String), brand, user]
+    frame = pl.DataFrame([brands.alias("brand"), users.alias("user")])
+    names: list[bytes] = frame.select(pl.concat_str(parts, separator=".").cast(pl.Binary)).to_series().to_list()
+    return names
+
+
+def sealed(texts: pl.Series, encryptor: SealingEncryptor, players: Sequence[bytes]) -> pl.Series:
+    """One column, encrypted under its name for these players: all values in one go but for the cipher itself."""
+    there = texts.is_not_null()
+    some = texts.null_count() > 0
+    values, whose = (texts.drop_nulls(), list(compress(players, there))) if some else (texts, players)
+    made = pl.Series(
+        texts.name, encryptor.seal_for(texts.name, values.cast(pl.Binary).to_list(), whose), dtype=pl.Binary
+    )
+    base64 = pl.col(texts.name).bin.encode("base64").str.strip_chars_end("=")
+    for ours, urls in URLSAFE:
+        base64 = base64.str.replace_all(ours, urls, literal=True)
+    written = made.to_frame().select(pl.concat_str(pl.lit(encryptor.head), base64).alias(texts.name)).to_series()
+    return back_in_place(written, there) if some else written
+
+
+def encrypted(texts: pl.Series, encryptor: Encryptor, players: Sequence[Player]) -> pl.Series:
+    """The same value by value, for its players where the encryptor binds to them."""
+    there = texts.is_not_null()
+    values = texts.drop_nulls().to_list()
     if isinstance(encryptor, BindingEncryptor):
-        whose = players if filled is texts else list(compress(players, texts.is_not_null()))
-        sealed = encryptor.encrypt_for(name, filled.to_list(), whose)
+        made = encryptor.encrypt_for(texts.name, values, list(compress(players, there)))
     else:
-        sealed = encryptor.encrypt(name, filled.to_list())
-    cipher = pl.Series(name, sealed, dtype=pl.String)
-    if filled is texts:
-        return cipher
-    return pl.Series(name, [None] * texts.len(), dtype=pl.String).scatter(texts.is_not_null().arg_true(), cipher)
+        made = encryptor.encrypt(texts.name, values)
+    return back_in_place(few_columns.column("text", made, texts.name), there)
+
+
+def back_in_place(values: pl.Series, there: pl.Series) -> pl.Series:
+    """A column that has these values where something is `there`, and else null."""
+    if len(values) == len(there):
+        return values
+    return pl.Series(values.name, [None] * len(there), dtype=pl.String).scatter(there.arg_true(), values)

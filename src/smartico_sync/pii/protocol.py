@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["BindingEncryptor", "Encryptor", "EncryptorFactory", "Player"]
+__all__ = ["BindingEncryptor", "Encryptor", "EncryptorFactory", "Player", "SealingEncryptor"]
 
 Player = tuple[str, str]  # ext_brand_id and user_ext_id, as they are on the wire
 
@@ -32,6 +32,21 @@ class BindingEncryptor(Encryptor, Protocol):
 
     def encrypt_for(self, prop: str, values: Sequence[str], players: Sequence[Player]) -> list[str]:
         """As `encrypt`, for a player each."""
+
+
+@runtime_checkable
+class SealingEncryptor(BindingEncryptor, Protocol):
+    """One whose texts are `head` and URL-safe base64 without padding; where there is this, a page's are written as a column."""
+
+    @property
+    def head(self) -> str:
+        """Return what each text begins with."""
+
+    def seal_for(self, prop: str, values: Sequence[bytes], players: Sequence[bytes]) -> list[bytes]:
+        """Return what stands in base64 in the texts of `encrypt_for`, in order.
+
+        `players`: the bytes of ext_brand_id in digits, ext_brand_id and user_ext_id, joined by dots.
+        """
 
 
 class EncryptorFactory(Protocol):

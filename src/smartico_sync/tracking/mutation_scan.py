@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from functools import cache
 from itertools import groupby, islice
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,12 @@ FEW_SLICES = 10  # of more the loop itself reads one after the other
 ROUND_MS = 10_000  # from one round over all that is remembered to the next: a replica has other readers
 
 
+@cache
+def no_contents() -> pl.DataFrame:
+    """The contents of no page."""
+    return pl.DataFrame(schema={"key": pl.UInt64, "content": pl.UInt64})
+
+
 class Delivered(Struct):
     """One page: everything after `after` up to `last`, so many `rows`. `contents`: [key UInt64, content UInt64], a row each."""
 
@@ -38,9 +45,7 @@ class Delivered(Struct):
     last: Position
     rows: int
     at_ms: int
-    contents: pl.DataFrame = field(
-        default_factory=lambda: pl.DataFrame(schema={"key": pl.UInt64, "content": pl.UInt64})
-    )
+    contents: pl.DataFrame = field(default_factory=no_contents)
 
 
 Slice = tuple["Position | None", "Position"]  # behind the first and up to the second

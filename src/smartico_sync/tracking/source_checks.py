@@ -51,6 +51,7 @@ REPLICATION_MS = 15_000  # a replica that stops is told within half a minute
 RARELY_MS = 3_600_000  # where it does not tell
 STEADY_MS = 600_000  # what a look tells besides, of a writer that stays open, is about hours
 ROWS_AT_ONCE = 1_000
+FRESH_MS = 1_000  # what was found when the view was opened need not be asked again by the poll that follows at once
 BACK_MS = 10_000  # clocks of one server are set back by less; further back it is another one
 
 log = structlog.get_logger()
@@ -110,6 +111,7 @@ class SourceChecks:
         self.doubts = ""
         self.described: Literal["just now", "before"] = "just now"
         self.steady: Steady | None = None
+        self.compared_at: tuple[str, int] | None = None  # the server, and when (steady)
 
     @property
     def due(self) -> bool:
@@ -190,7 +192,7 @@ class SourceChecks:
         What was looked at; None where nothing was.
         """
         anchors = self.store.anchors(self.view.name)
-        self.doubts = ""
+        self.doubts, self.compared_at = "", (reading.server, steady_ms())
         if not anchors or head is None:
             return None
         found = look_up(reading, self.prepared, anchors)
@@ -261,10 +263,13 @@ class SourceChecks:
     def look(self, reading: Reading, reader: PageReader) -> CheckResult:
         """Look at what is due. Raises ViewRegressed, and by the policy for NULL cursors ViewMisconfigured."""
         read_time = ReadTime(reading.clock_ms, steady_ms(), reading.snapshot, reading.server)
+        opened, just_compared = self.described == "just now", self.compared_at
         self.described = "before"
         rows, seen, over = None, None, read_time.steady_ms >= self.memory.next_ms
         if over:
-            seen = self.compare_anchors(reading, reader.head, reader.watermark)
+            server, at_ms = just_compared or ("", -math.inf)
+            if not opened or server != reading.server or read_time.steady_ms - at_ms > FRESH_MS:
+                seen = self.compare_anchors(reading, reader.head, reader.watermark)
             reader.look_below(reading)
             self.memory.next_ms = read_time.steady_ms + (SOON_MS if self.doubts else EVERY_MS)
             if self.memory.nulls.cursors and self.view.on_null_cursor == "send" and self.without == "none":

@@ -57,7 +57,10 @@ class PendingHead(Struct, frozen=True):
 
     def stamp(self, server: str) -> Stamp | None:
         """Return the stamp that this server gave."""
-        return next((stamp for stamp in self.stamps if stamp.server == server), None)
+        for stamp in self.stamps:  # no generator: every poll asks it of every head, several times
+            if stamp.server == server:
+                return stamp
+        return None
 
     def seen_ms(self, read_time: ReadTime) -> int:
         """Return the clock from which the head's wait counts, for this reading's server.

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
+from smartico_sync.core import few_columns
+from smartico_sync.core.few_texts import FEW
 from smartico_sync.core.relation import Snapshot
 from smartico_sync.errors import SourceError, ViewBroken
 from smartico_sync.sources.kit.frames import with_reasons
@@ -134,8 +136,11 @@ class PostgresReading(ColumnReading[Session]):
             return []
         columns = answer.columns
         try:
+            if answer.result.ntuples <= FEW:
+                texts = ([None if value is None else value.decode() for value in values] for values in columns)
+                return [few_columns.column("text", values) for values in texts]
             return [pl.Series(values, dtype=pl.Binary).cast(pl.String) for values in columns]
-        except pl.exceptions.PolarsError:
+        except (pl.exceptions.PolarsError, UnicodeDecodeError):
             self._bytes = "some that are no text"
         marked = [[value if value is None else value.decode(errors=MARKED) for value in values] for values in columns]
         return [pl.Series(values, dtype=pl.String) for values in marked]
