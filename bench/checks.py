@@ -10,12 +10,16 @@ __all__ = ["Check", "Row"]
 
 
 class Check(msgspec.Struct, frozen=True):
-    """A figure and its bound. `lowest` and `highest` are what runs spread over, where there were several."""
+    """A figure and its bound: `form` writes its number, `said` what it is of.
+
+    `lowest` and `highest` are what runs spread over, where there were several.
+    """
 
     value: float
     bound: float
     sense: Literal["at least", "at most"]
-    form: str = "{:.2f}"  # how a figure of it is written
+    form: str = "{:.2f}"
+    said: str = "{}"
     lowest: float | None = None
     highest: float | None = None
 
@@ -25,19 +29,14 @@ class Check(msgspec.Struct, frozen=True):
         return self.value >= self.bound if self.sense == "at least" else self.value <= self.bound
 
     def __str__(self) -> str:
+        told = self.said.format(self.form.format(self.value))
         if self.lowest is None or self.highest is None:
-            return self.form.format(self.value)
-        low, high = (self.form.format(each) for each in (self.lowest, self.highest))
-        return f"{self.form.format(self.value)} ({low} to {high})"
-
-    @property
-    def target(self) -> str:
-        """The bound in a sign and a figure."""
-        return f"{'≥' if self.sense == 'at least' else '≤'} {self.form.format(self.bound)}"
+            return told
+        return f"{told} ({self.form.format(self.lowest)} to {self.form.format(self.highest)})"
 
 
 class Row(msgspec.Struct, frozen=True):
-    """Some work. Without checks, `why` says why there is no figure; `beside` is told and has no target."""
+    """Some work and its `aim` in words. Without checks, `why` says why there is no figure; `beside` is told and has no target."""
 
     work: str
     checks: tuple[Check, ...] = ()
@@ -50,11 +49,6 @@ class Row(msgspec.Struct, frozen=True):
         """The figures."""
         told = " · ".join(map(str, self.checks)) or self.why
         return f"{told}; {self.beside}" if self.beside else told
-
-    @property
-    def target(self) -> str:
-        """The bounds."""
-        return self.aim or " · ".join(check.target for check in self.checks)
 
     @property
     def verdict(self) -> str:

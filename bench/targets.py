@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import msgspec
@@ -20,6 +21,7 @@ from bench.target_rows import TABLE, Kept
 __all__ = ["markdown", "rows", "written"]
 
 BEGIN, END = "<!-- the table of make bench -->", "<!-- its end -->"
+WIDTH = 120  # of prose on a page
 
 
 def rows(figures: Kept) -> list[Row]:
@@ -35,7 +37,7 @@ def attempted(work: str, made: Callable[[Kept], Row], aim: str, figures: Kept) -
         return Row(
             work, why=f"not run: {missing}" if isinstance(missing, ValueError) else f"not run: no {missing}", aim=aim
         )
-    return msgspec.structs.replace(row, work=row.work or work, aim=row.aim or aim)
+    return msgspec.structs.replace(row, work=row.work or work, aim=aim)
 
 
 def described(machine: dict[str, Any]) -> str:
@@ -49,8 +51,8 @@ def described(machine: dict[str, Any]) -> str:
 
 def markdown(figures: Kept) -> str:
     """The table and its machine, for a page."""
-    lines = [described(figures["machine"]), "", "| work | measured | target | so |", "|---|---|---|---|"]
-    lines += [f"| {row.work} | {row.measured} | {row.target} | {row.verdict} |" for row in rows(figures)]
+    lines = [*wrap(described(figures["machine"]), WIDTH), "", "| work | measured | target | so |", "|---|---|---|---|"]
+    lines += [f"| {row.work} | {row.measured} | {row.aim} | {row.verdict} |" for row in rows(figures)]
     return "\n".join(lines)
 
 
@@ -70,7 +72,7 @@ def main(file: str, page: str = "") -> None:
         raise SystemExit(f"{file} has no figures: BENCH_JSON={file} make bench writes them")
     print(described(figures["machine"]))
     for row in rows(figures):
-        print(f"{row.work}\n    {row.measured}\n    target {row.target}: {row.verdict}")
+        print(f"{row.work}\n    {row.measured}\n    target {row.aim}: {row.verdict}")
     if page:
         target = Path(page)
         target.write_text(written(target.read_text("utf-8"), markdown(figures)), "utf-8")

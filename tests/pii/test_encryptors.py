@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
+from parts import parts
 from smartico_sync.core.events import BRAND, USER, Events
 from smartico_sync.core.few_texts import FEW
 from smartico_sync.errors import ConfigError
@@ -194,9 +195,10 @@ TEXTS = st.text(max_size=12)
 ROWS = st.lists(st.tuples(TEXTS, TEXTS, st.none() | TEXTS, st.none() | TEXTS), min_size=FEW + 1, max_size=FEW + 20)
 
 
+@parts(5)
 @given(ROWS)
-@settings(max_examples=40, deadline=None)
-def test_a_column_is_encrypted_as_its_values_are(rows):
+@settings(max_examples=10, deadline=None)
+def test_a_column_is_encrypted_as_its_values_are(part, rows):
     """A page is encrypted as a column, to the very bytes that it would be value by value: brands of any bytes, NULLs, empty texts."""
     frame = pl.DataFrame(rows, orient="row", schema=dict.fromkeys((BRAND, USER, "user_email", "user_phone"), pl.String))
     made = []

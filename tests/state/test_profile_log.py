@@ -27,7 +27,7 @@ from smartico_sync.state.profile_log import ProfileLog
 from smartico_sync.state.store import Store
 from waiting import until
 
-SMALL = {"PIECE": 4, "SLICE": 3, "GROUP": 2, "SLICE_ROWS": 2, "RUN": 8, "LEAST_BYTES": 200, "SHARE": 1 << 40}
+SMALL = {"PIECE": 4, "SLICE": 3, "GROUP": 2, "SLICE_ROWS": 2, "RUN": 8, "LEAST_BYTES": 3000, "SHARE": 1 << 40}
 VIEWS, IDS = (1, 2), [0, 1, 2, 3, 5, 8, 13, 2**63 - 1, 2**63, 2**63 + 1, 2**64 - 2, 2**64 - 1]
 FORGOTTEN = b""
 
@@ -234,6 +234,14 @@ def test_a_profile_at_a_time_leaves_few_rows(path, store, profiles):
     assert store.profiles("users", pl.Series(range(300), dtype=pl.UInt64)).height == 300
 
 
+def test_profiles_that_are_touched_again_and_again_do_not_fill_the_disk(path, store, profiles, small):
+    """In memory the same few profiles take no more room; what the log holds of each of their states goes all the same."""
+    for number in range(60):
+        store.commit(Commit("users", number, profiles=profiles([1, 2, 3], whole=b"%08d" % number)))
+    until(lambda: rows_of(path, "profile_log") <= 20)
+    assert set(store.profiles("users", pl.Series([1, 2, 3], dtype=pl.UInt64)).get_column("whole")) == {b"00000059"}
+
+
 def test_an_erased_player_leaves_no_bytes(path, store, profiles):
     """Neither in the log nor where a row of it was; the players beside him are known as before."""
     erased, other = int.from_bytes(b"erasedID", "little"), int.from_bytes(b"other_ID", "little")
@@ -282,7 +290,7 @@ from smartico_sync.core.position import Position
 from smartico_sync.core.records import Commit
 from smartico_sync.state import profile_log
 from smartico_sync.state.store import Store
-for name, value in {"PIECE": 16, "SLICE": 5, "SLICE_ROWS": 1, "LEAST_BYTES": 2000, "SHARE": 1 << 40}.items():
+for name, value in {"PIECE": 16, "SLICE": 5, "SLICE_ROWS": 1, "LEAST_BYTES": 6000, "SHARE": 1 << 40}.items():
     setattr(profile_log, name, value)
 store = Store.open(pathlib.Path(sys.argv[1]))
 number = store.begin("v", "d", "first", 0).counts.get("n", 0)

@@ -29,6 +29,7 @@ from smartico_sync.core.part_prints import (
 )
 from smartico_sync.core.picked import picked, replaced, table
 from smartico_sync.core.told_sets import EMPTY, MARK, differences, marked, told_otherwise
+from smartico_sync.core.unchanged import unchanged
 from smartico_sync.core.validation import IMMUTABLE
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Diffed(Struct, frozen=True):
     """What to send, and what to remember once that is acknowledged.
 
     `events` in order; `unchanged` rows that need not be sent; `states` [id UInt64, eid String, whole Binary(8), parts
-    Binary|null, sets that are told by difference String|null, @row UInt32, changed Boolean] of every row, with the eid of the event it stands for. `moved` tells, by
+    Binary|null, sets that are told by difference String|null, @row UInt32, changed Boolean] of every row, with the eid of the event it stands for; one that holds what was known may have "". `moved` tells, by
     property, which of the events hold another value than before of what must never change.
     """
 
@@ -103,9 +104,39 @@ def diff(
     whole, sets = keyed(frame, names, secret), marked(names)
     names = [name for name in names if name not in sets]
     apart = names if payload == "changed" else [name for name in names if name in IMMUTABLE]
-    clearable = clearable_of(names, clears)
-    told_apart = "\n".join([*apart, *(f"!{name}" for name in clearable)])
-    layout = layout_of(told_apart, secret)
+    told = ToldApart(names, apart, clearable_of(names, clears))
+    terms = Terms(payload, moves, clears, absent or {})
+    if absent or sets or marked(known.columns):
+        return compared(events, whole, known, told, secret, terms)
+    same = unchanged(frame, whole, known, told, layout_of(told.text, secret))
+    if same is None:
+        return compared(events, whole, known, told, secret, terms)
+    if same.states.height == frame.height:
+        nothing = picked(frame.clear(), (name for name in frame.columns if name != SEED))
+        return Diffed(Events(nothing, events.raw), frame.height, same.states)
+    rest = compared(events.take(~same.rows), whole.filter(~same.rows), known, told, secret, terms)
+    states = pl.concat([rest.states, same.states]).sort(POSITION)
+    return Diffed(rest.events, rest.unchanged + same.states.height, states, rest.moved)
+
+
+class Terms(Struct, frozen=True):
+    """What `diff` was asked for."""
+
+    payload: Literal["full", "changed"]
+    moves: Literal["follow", "hold"]
+    clears: AbstractSet[str]
+    absent: Mapping[str, pl.Series]
+
+
+def compared(
+    events: Events, whole: pl.Series, known: pl.DataFrame, told: ToldApart, secret: bytes, terms: Terms
+) -> Diffed:
+    """What `diff` makes of any rows, with the fingerprint of each as hexadecimal text."""
+    payload, moves, clears, absent = terms.payload, terms.moves, terms.clears, terms.absent
+    frame = events.frame
+    names, apart, clearable = list(told.names), list(told.fixed), list(told.clearable)
+    sets = marked(sorted(name for name in frame.columns if name not in ENVELOPE))
+    layout = layout_of(told.text, secret)
     held_before = decoded(known)
     parts = apart_of(frame, apart, secret, whole, held_before if known.height and not absent else None, layout)
     digits = there(frame, clearable)
@@ -130,21 +161,21 @@ def diff(
         )
     worth = changed = differing(whole, last.get_column("known_whole"))
     sent = renamed(frame, state.get_column("eid"), (SEED, *sets))
-    cleared = gone(last.get_column("known_parts"), layout, len(apart), frame, clearable, absent or {})
+    cleared = gone(last.get_column("known_parts"), layout, len(apart), frame, clearable, absent)
     for name in sets:
         possible = (
             before.get_column(name) if name in before.columns else pl.Series([None]).new_from_index(0, len(whole))
         )
-        cleared_set = clears & {name.removeprefix(MARK), ALL} and name not in (absent or {})
+        cleared_set = clears & {name.removeprefix(MARK), ALL} and name not in absent
         null: Literal["silent", "empty"] = "empty" if cleared_set else "silent"
         unknown = before.get_column("known_whole").fill_null("") == ""
-        told, there_now = differences(name, state.get_column("id"), frame.get_column(name), possible, unknown, null)
-        cleared += [column for column in told if column.null_count() < len(column)]
+        by_sign, there_now = differences(name, state.get_column("id"), frame.get_column(name), possible, unknown, null)
+        cleared += [column for column in by_sign if column.null_count() < len(column)]
         state = state.with_columns(there_now)
     state = state.hstack(whole_sets(frame, before, sets, cleared))
     if payload == "changed":
         # Also what differs from the state, or changed in a row between: each of them may yet be refused.
-        earlier = [last.get_column("known_parts"), before.get_column("known_parts")]
+        earlier = [last.get_column("known_parts"), *([before.get_column("known_parts")] if several else [])]
         new = {name: news(earlier, layout, place, parts[name]) for place, name in enumerate(names)}
         if several:
             new = {name: ever(mask, state.get_column("id")) for name, mask in new.items()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import os
 import re
 import time
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["Answer", "Client"]
 
 MOST_ANSWER_BYTES = 4_000_000  # of an answer that was compressed; what comes over the wire is limited there
-GZIP_LEVEL = 1  # events repeat themselves: the fastest level already halves them many times
 NOT_READ = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")  # by OpenSSL, whose variables count for everything here
 GZIP_MAGIC = b"\x1f\x8b"  # no JSON begins so
 SECONDS = re.compile(r"[0-9]+(?:\.[0-9]*)?")
@@ -101,7 +99,9 @@ class Client:
 
         headers = {**HEADERS, "Authorization": self.token.read()}
         if self.encoding == "gzip":
-            body = gzip.compress(body, GZIP_LEVEL)
+            from smartico_sync.delivery.compression import compressed  # noqa: PLC0415 - likewise
+
+            body = compressed(body)
             headers["Content-Encoding"] = "gzip"
         try:
             # No httpx.Client around it: what one does for cookies and redirects costs half as much as the exchange.

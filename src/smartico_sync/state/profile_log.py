@@ -35,8 +35,10 @@ SLICE_ROWS = 16  # rows of the log deleted in one transaction: 2 MB
 RUN = 262_144  # profiles sorted as one in memory: merging two takes less than a commit may
 RUNS = 8  # of any size: a look into each costs less than merging two with every page
 SHARE = 16  # the log may take this part of the file: some ten profiles then go to one leaf of the tree, or more
-LEAST_BYTES = 4 * 1024 * 1024  # in memory; below it the tree fits SQLite's cache anyway
-MOST_BYTES = 64 * 1024 * 1024  # in memory; while it is moved there may be twice as much
+# In memory, and on the disk: a quarter of a million profiles then hardly ever go to the tree, however often they are touched,
+# and what is there is read at a start in a tenth of a second.
+LEAST_BYTES = 16 * 1024 * 1024
+MOST_BYTES = 64 * 1024 * 1024  # while it is moved there may be twice as much
 
 NOTHING_WRITTEN: Mapping[bytes, pl.DataFrame] = {}
 SECURE_DELETE = ("OFF", "ON", "FAST")  # SQLite answers with the number, and takes the word
@@ -49,8 +51,8 @@ class DamagedLog(sqlite3.DatabaseError):
 class Held(Struct):
     """What memory holds of a view's log: runs, each in ascending order of its ids; a later run goes before an earlier one.
 
-    `fresh` is what came after row `through` of the log, up to row `loaded`, and takes `fresh_bytes` of memory; `moving` is
-    what came before, and is in the tree up to the id `after`.
+    `fresh` is what came after row `through` of the log, up to row `loaded`, and takes `fresh_bytes` of memory, and at most
+    `written_bytes` of the log; `moving` is what came before, and is in the tree up to the id `after`.
     """
 
     loaded: int = 0
@@ -59,6 +61,12 @@ class Held(Struct):
     moving: list[pl.DataFrame] = field(default_factory=list)
     fresh: list[pl.DataFrame] = field(default_factory=list)
     fresh_bytes: int = 0
+    written_bytes: int = 0
+
+    @property
+    def size(self) -> int:
+        """What came since the last move, in bytes: of a profile that came often memory holds one state, and the log each."""
+        return max(self.fresh_bytes, self.written_bytes)
 
     def add(self, page: pl.DataFrame) -> None:
         """Take what came last; small runs are merged, so that there are few."""
@@ -77,7 +85,7 @@ class Held(Struct):
     def begin(self) -> None:
         """Let all there is be moved from now on."""
         self.through, self.after, self.moving, self.fresh = self.loaded, None, self.fresh, []
-        self.fresh_bytes = 0
+        self.fresh_bytes = self.written_bytes = 0
 
 
 class ProfileLog:
@@ -152,7 +160,7 @@ class ProfileLog:
     def fill(self, connection: sqlite3.Connection, view_no: int) -> Literal["little", "enough", "too much"]:
         """Whether the log has outgrown its share of the file, with what was written to this view's; or even to twice that."""
         self._held(connection, view_no)
-        fresh = sum(held.fresh_bytes for held in self._views.values())
+        fresh = sum(held.size for held in self._views.values())
         if fresh < LEAST_BYTES:
             return "little"
         share = capacity(connection)
@@ -166,9 +174,9 @@ class ProfileLog:
         views = self._views
         under_way = [no for no, held in views.items() if held.through]
         if not under_way:
-            if sum(held.fresh_bytes for held in views.values()) < capacity(connection):
+            if sum(held.size for held in views.values()) < capacity(connection):
                 return "nothing"
-            under_way = [max(views, key=lambda no: views[no].fresh_bytes)]
+            under_way = [max(views, key=lambda no: views[no].size)]
             views[under_way[0]].begin()
         move(connection, under_way[0], views[under_way[0]])
         return "more"
@@ -183,7 +191,7 @@ class ProfileLog:
 
     def erase(self, connection: sqlite3.Connection, view_no: int, number: int) -> bool:
         """Delete the profile with this id wherever it is in the log, inside the caller's transaction; whether it was there."""
-        with_it = [(seq, page) for seq, page in pages(connection, view_no, 0) if number in page.get_column("id")]
+        with_it = [(seq, page) for seq, _, page in pages(connection, view_no, 0) if number in page.get_column("id")]
         for seq, page in with_it:
             connection.execute(
                 "UPDATE profile_log SET n = ?, sum = ?, page = ? WHERE seq = ?",
@@ -209,7 +217,8 @@ class ProfileLog:
             return held
         some: list[pl.DataFrame] = []
         loaded = held.loaded
-        for loaded, page in pages(connection, view_no, held.loaded, self._written):  # noqa: B007 - the last one counts
+        for loaded, size, page in pages(connection, view_no, held.loaded, self._written):  # noqa: B007 - the last one counts
+            held.written_bytes += size
             if some and sum(each.height for each in some) + page.height > RUN:
                 held.add(newest(some))
                 some = []
@@ -236,7 +245,7 @@ def append(connection: sqlite3.Connection, view_no: int, page: pl.DataFrame) -> 
     ).fetchall()
     if absorbed := like(page.height, [held for _, held in last]):
         first = last[absorbed - 1][0]
-        page = newest([*(before for _, before in pages(connection, view_no, first - 1)), page])
+        page = newest([*(before for *_, before in pages(connection, view_no, first - 1)), page])
         with overwriting(connection):
             connection.execute("DELETE FROM profile_log WHERE view_no = ? AND seq >= ?", (view_no, first))
     written = {packed(piece): piece for piece in page.iter_slices(PIECE)}
@@ -297,8 +306,8 @@ def numbered(view_no: int, profiles: pl.DataFrame) -> list[tuple[Any, ...]]:
 
 def pages(
     connection: sqlite3.Connection, view_no: int, seq: int, known: Mapping[bytes, pl.DataFrame] = NOTHING_WRITTEN
-) -> Iterator[tuple[int, pl.DataFrame]]:
-    """Yield the pages of a view's log after a sequence number, in order, each with its own. Raises DamagedLog.
+) -> Iterator[tuple[int, int, pl.DataFrame]]:
+    """Yield the pages of a view's log after a sequence number, in order, each after its own and its bytes. Raises DamagedLog.
 
     `known`: what some bytes are, which need not be unpacked.
     """
@@ -307,7 +316,7 @@ def pages(
     )
     for number, n, check, blob in found:
         there = known.get(blob)
-        yield number, unpacked(number, n, check, blob) if there is None else there
+        yield number, len(blob), unpacked(number, n, check, blob) if there is None else there
 
 
 def capacity(connection: sqlite3.Connection) -> int:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
+from smartico_sync.core import few_columns
 from smartico_sync.core.few_texts import FEW
 from smartico_sync.core.identity import signed
 from smartico_sync.core.picked import table
@@ -33,12 +34,12 @@ def known(connection: Statements, view_no: int, ids: pl.Series) -> pl.DataFrame:
     found, whole, parts, cursor_at = zip(*rows, strict=True)
     return table(
         [
-            pl.Series("id", [number % (1 << 64) for number in found], dtype=pl.UInt64)
+            few_columns.column("hash", [number % (1 << 64) for number in found], "id")
             if len(found) <= FEW
             else pl.Series("id", found, dtype=pl.Int64).reinterpret(signed=False),
-            pl.Series("whole", whole, dtype=pl.Binary),
-            pl.Series("parts", parts, dtype=pl.Binary),
-            pl.Series("cursor_at", cursor_at, dtype=pl.Int64),
+            few_columns.column("bytes", whole, "whole"),
+            few_columns.column("bytes", parts, "parts"),
+            few_columns.column("whole number", cursor_at, "cursor_at"),
         ]
     )
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
-import polars as pl
-
+from smartico_sync.core.picked import table
 from smartico_sync.sources.kit import keyless_pages, whole_ties
-from smartico_sync.sources.kit.frames import empty, from_texts
+from smartico_sync.sources.kit.frames import empty
 from smartico_sync.sources.kit.pool import Link
 from smartico_sync.sources.kit.positions import (
     among_parameters,
@@ -17,11 +16,14 @@ from smartico_sync.sources.kit.positions import (
     range_parameters,
     tie_breakers,
 )
+from smartico_sync.sources.kit.printed import from_texts
 from smartico_sync.sources.kit.reading import BaseReading
 from smartico_sync.sources.sql import statements
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    import polars as pl
 
     from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Column, Relation
@@ -172,7 +174,7 @@ class ColumnReading(SqlReading[S]):
         if not series:
             return empty(self.relation, "rows" if columns else "positions")
         positions = [self.text(series[index]).alias(name) for name, index in statement.positions]
-        return self.typed(columns, series[: len(columns)]).hstack(positions) if columns else pl.DataFrame(positions)
+        return self.typed(columns, series[: len(columns)]).hstack(positions) if columns else table(positions)
 
     def value(self, statement: Statement, values: Mapping[str, str | int]) -> str | None:
         """The first value of a statement."""
