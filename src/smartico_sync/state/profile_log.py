@@ -94,13 +94,13 @@ class ProfileLog:
     def __init__(self) -> None:
         self._views: dict[int, Held] = {}
         self._behind: set[int] = set()  # views whose log has rows that memory lacks
-        self._written: dict[bytes, pl.DataFrame] = {}  # what was written last, by its bytes
+        self._written: dict[int, dict[bytes, pl.DataFrame]] = {}  # what was written last, by view and by its bytes
         self._version = -1
 
     def append(self, connection: sqlite3.Connection, view_no: int, page: pl.DataFrame) -> None:
         """Add profiles [id Int64, whole, parts, cursor_at] inside the caller's transaction; of equal ids the last one stays."""
         self._behind.add(view_no)
-        self._written = append(connection, view_no, page)
+        self._written[view_no] = append(connection, view_no, page)
 
     def known(self, connection: sqlite3.Connection, view_no: int, ids: pl.Series) -> pl.DataFrame:
         """Return the profiles among `ids` (Int64, ascending), as they came last; in no order."""
@@ -212,7 +212,8 @@ class ProfileLog:
             return held
         some: list[pl.DataFrame] = []
         loaded = held.loaded
-        for loaded, size, page in pages(connection, view_no, held.loaded, self._written):  # noqa: B007 - the last one counts
+        written = self._written.pop(view_no, NOTHING_WRITTEN)
+        for loaded, size, page in pages(connection, view_no, held.loaded, written):  # noqa: B007 - the last one counts
             held.written_bytes += size
             if some and sum(each.height for each in some) + page.height > RUN:
                 held.add(newest(some))
