@@ -50,7 +50,7 @@ def read(sent):
             *facts,
             answer.chunked,
             answer.will_close,
-            answer.headers.defects,
+            [*map(repr, answer.headers.defects)],
             answer.headers.get_payload(),
             answer.read(),
         )
