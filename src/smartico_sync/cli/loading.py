@@ -24,8 +24,9 @@ DEFERRED_FUNCTIONS = (
 )  # of which libraries take functions when they are imported, and call them never
 # What libraries read when they are imported. pydantic would read what every installed package says of itself, to find plug-ins for
 # it. polars' allocator has four arenas a core, and each keeps for ten seconds what was freed: one of them takes a tenth less
-# memory, and a fifth fewer pages that the kernel must clear.
-SETTINGS = {"PYDANTIC_DISABLE_PLUGINS": "__all__", "_RJEM_MALLOC_CONF": "narenas:1"}
+# memory, and a fifth fewer pages that the kernel must clear. polars works with a thread a core: to share a page of 20,000 rows
+# out among them is a tenth of all CPU, and the threads of views and requests keep the cores busy anyhow.
+SETTINGS = {"PYDANTIC_DISABLE_PLUGINS": "__all__", "_RJEM_MALLOC_CONF": "narenas:1", "POLARS_MAX_THREADS": "1"}
 _lock = RLock()
 
 

@@ -10,6 +10,7 @@ from msgspec import Struct, field
 from smartico_sync.catalogue.properties import PROPERTIES
 from smartico_sync.core.events import BRAND, DATE, EID, KEY, PLAYER, POSITION, SEED, TYPE, USER, Events
 from smartico_sync.core.few_rows import Step, made
+from smartico_sync.core.few_texts import are_few
 from smartico_sync.core.flaws import Flaws, moments_in, unreadable
 from smartico_sync.core.identity import Same, contents, fingerprints, row_hashes, row_ids, seeds
 from smartico_sync.core.picked import renamed
@@ -96,7 +97,7 @@ def events(mapping: ViewMapping, page: pl.DataFrame) -> Mapped:
 
 def steps_for(mapping: ViewMapping, page: pl.DataFrame) -> Steps:
     """The expressions for pages with such columns, built once: for a page of one row they cost more than running them."""
-    inked = inked_columns(mapping, page)
+    inked = frozenset() if are_few(page) else inked_columns(mapping, page)  # a handful asks no query, and needs no look
     shape = (tuple(page.columns), tuple(page.dtypes), inked)
     found = mapping.steps.get(shape)
     if found is None:

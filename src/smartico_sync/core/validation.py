@@ -31,6 +31,9 @@ SHAPES = 256  # sets of properties, of all views
 
 # Patterns of plain ASCII, which mean the same to every engine.
 SURE = {known.pattern: re.compile(known.pattern, re.ASCII).fullmatch for known in PROPERTIES.values() if known.pattern}
+RULED = frozenset(
+    name for name, known in PROPERTIES.items() if known.values or known.pattern or known.past == "must be past"
+)
 IMMUTABLE = tuple(sorted(name for name, known in PROPERTIES.items() if known.change == "immutable"))
 
 
@@ -45,7 +48,7 @@ def broken(frame: pl.DataFrame, now_ms: int, tolerance_ms: int = FUTURE_MS) -> d
         early, late = moments.min(), moments.max()
         if isinstance(early, int) and isinstance(late, int) and (early < EARLIEST_MS or late > now_ms + tolerance_ms):
             found[EVENT_DATE] = ~moments.is_between(EARLIEST_MS, now_ms + tolerance_ms), "between the year 2000 and now"
-    columns = [column for column in frame.get_columns() if column.name in PROPERTIES]
+    columns = [frame.get_column(name) for name in frame.columns if name in RULED]
     rules: dict[str, tuple[pl.Expr, str]] = {}
     of_texts = rules_of(tuple(column.name for column in columns if column.dtype == pl.String))
     for column in columns:
