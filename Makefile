@@ -1,6 +1,6 @@
 # Two commands do everything, set-up included: `make run` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-slow test-all check docs audit sbom bench bench-guard torture soak failover failover-long streams-long format reference clean
+.PHONY: help setup run test test-slow test-all check docs audit sbom bench bench-table bench-guard torture soak failover failover-long streams-long format reference clean
 
 UV_VERSION := 0.13.9
 PIP_AUDIT_VERSION := 2.9.0
@@ -85,19 +85,12 @@ sbom: $(UV) ## What an installation consists of, as CycloneDX in dist/sbom.json
 	@$(UV) pip install --quiet --python .bench-dlt/bin/python "dlt[sql_database]==$(DLT_VERSION)" "psycopg[binary]" pyarrow httpx orjson cryptography
 	@touch $@
 
-bench: servers .bench-dlt/.ready ## Events a second and CPU against a plain loop and dlt, in one run
-	PYTHONPATH=tests $(BIN)/python -m bench
-	PYTHONPATH=tests $(BIN)/python -m bench.repolls
-	PYTHONPATH=tests $(BIN)/python -m bench.trickle
-	PYTHONPATH=tests $(BIN)/python -m bench.kafka
-	$(BIN)/python -m bench.state_size
-	$(BIN)/python -m bench.repeated_keys
-	PYTHONPATH=tests $(BIN)/python -m bench.shared_state
-	PYTHONPATH=tests $(BIN)/python -m bench.rabbitmq
-	PYTHONPATH=tests $(BIN)/python -m bench.waiting_streams
-	$(BIN)/python -m pytest -q -s -p conftest -p no:randomly -W ignore bench/sources.py
-	PYTHONPATH=tests $(BIN)/python -m bench.slow_player
-	PYTHONPATH=tests $(BIN)/python -m bench.memory
+bench: setup .bench-dlt/.ready ## Everything against loops that people write, in one run; ends with the table of what we aim at
+	@tests/servers/provision all
+	PYTHONPATH=tests $(BIN)/python -m bench.suite all
+
+bench-table: servers ## A quarter of an hour of it: that table alone, of fewer runs
+	PYTHONPATH=tests $(BIN)/python -m bench.suite table
 
 bench-guard: servers ## Two minutes of it: fails where the daemon costs more CPU than it may, against a loop
 	BENCH_ROWS=200000 BENCH_PROFILES=80000 BENCH_RUNS=3 PYTHONPATH=tests $(BIN)/python -m bench guard
@@ -128,4 +121,4 @@ reference: setup ## Write the schema, the references and the manual page again f
 	$(BIN)/python -m smartico_sync.cli.manual --write
 
 clean: ## Remove what the targets made
-	rm -rf .venv .bench-dlt .tools .sphinx site .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .bench .bench-dlt .tools .sphinx site .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,8 +1,9 @@
-"""`make bench`: the whole daemon beside loops that people write, interleaved, in one run on one PostgreSQL.
+"""The whole daemon beside loops that people write, in turns, in one run on one machine: `make bench` begins with it.
 
-BENCH_ROWS and BENCH_PROFILES say how much, twice over: a tenth of each is measured too, so that start-up and steady rate stand
-apart; `python -m bench guard` compares two minutes' worth only, and ends with 1 where the daemon costs more CPU than it may.
-BENCH_RUNS of each are interleaved; printed are medians, and the spread of CPU. BENCH_JSON names a file for the figures.
+BENCH_ROWS and BENCH_PROFILES say how much; a tenth of each is measured in the same turns, so that start-up and steady rate
+stand apart. BENCH_RUNS turns are made, and BENCH_FEW of what is not measured in each. Printed are medians, and the spread of
+CPU; BENCH_JSON names a file for the figures. Each run has an API of its own that has seen nothing, and must have sent it
+every row once. `python -m bench guard` compares two minutes' worth only, and ends with 1 where the daemon costs more than it may.
 """
 
 from __future__ import annotations
@@ -13,70 +14,31 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
-from itertools import count
+from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-import httpx
 import psycopg
 
 from bench.data import CASINO, USERS, casino_sql, users_sql
 from bench.figures import keep
-from bench.plain import LEVELS
-from servers.postgresql import Server, free_port
+from bench.rivals import BASELINE, COMMAND, DLT_LOOP, ENVIRONMENT, GUARDED, RIVALS, SYNC, VIEWS, Rival
+from servers.postgresql import Server
 from smartico_sync.pii.keys import new_key
+from smartico_sync.sandbox.api import Sandbox
 
-ROWS = int(os.environ.get("BENCH_ROWS", "1000000"))
-PROFILES = int(os.environ.get("BENCH_PROFILES", "500000"))
-COMMAND = Path(sys.executable).parent / "smartico-sync"
-# As on any machine: modules are compiled once, not at every start.
-ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-ENVIRONMENT["RUNTIME__DLTHUB_TELEMETRY"] = "false"
-ENVIRONMENT["PYTHONPATH"] = f"{Path.cwd()}:{ENVIRONMENT.get('PYTHONPATH', '')}"
-VIEWS = {
-    "casino": f"{{name: %s, source: db, relation: {CASINO}, kind: casino_bets_and_wins, cursor: id, key: bet_id, "
-    "late_commit: %s, type: {column: tx_type, bet: BET, win: WIN}}",
-    "users": f"{{name: %s, source: db, relation: {USERS}, kind: users, cursor: dt_update, late_commit: %s}}",
-}
+__all__ = ["COMMAND", "ENVIRONMENT", "SYNC", "line", "main", "timed"]
+
+ROWS = int(os.environ.get("BENCH_ROWS", "400000"))
+PROFILES = int(os.environ.get("BENCH_PROFILES", "200000"))
 RUNS = int(os.environ.get("BENCH_RUNS", "5"))
+FEW = int(os.environ.get("BENCH_FEW", "3"))
 SMALLER = 10  # times fewer rows in the smaller size
-SYNC, UNPROTECTED = [str(COMMAND)], [sys.executable, "-m", "bench.unprotected"]
-BASELINE = "same JSON"
-
-
-@dataclass(frozen=True)
-class Rival:
-    """Who does the work: a loop of that level, or the daemon with that mechanism for late rows."""
-
-    name: str
-    level: str = ""
-    late: str = "fence"
-    command: tuple[str, ...] = tuple(SYNC)
-    faults: tuple[str, ...] = ()
-
-
-GUARDED = "smartico-sync, fence"
+BATCH_EVENTS = 1000  # that a request may hold
 # CPU an event of the daemon against a loop, start-up apart: what two cores that others kept busy showed, and a third or so.
 BOUNDS = {"casino": ("loop, same JSON", 1.4), "users": ("loop, remembered", 1.2)}
-LOOPS = tuple(Rival(f"loop, {level}", level) for level in LEVELS)
-DLT = Path(".bench-dlt/bin/python")  # an environment of its own, which `make bench` makes
-OTHERS = (Rival("dlt, as Arrow", command=(str(DLT.absolute()), "-m", "bench.dlt_loop")),) if DLT.exists() else ()
-RIVALS = {
-    "casino": (
-        *(loop for loop in LOOPS if loop.level != "encrypted"),  # nothing of it is private
-        *OTHERS,
-        Rival("smartico-sync, fence"),
-        Rival("smartico-sync, gaps", late="gaps"),
-        Rival("smartico-sync, unprotected", late="auto", command=tuple(UNPROTECTED)),
-        Rival("smartico-sync, API 100 ms away", faults=("latency=100ms",)),
-        Rival("smartico-sync, API 500 ms away", faults=("latency=500ms",)),
-    ),
-    "users": (*LOOPS, *OTHERS, Rival("smartico-sync, fence")),
-}
-
 
 Took = tuple[float, float, float]
 
@@ -101,7 +63,7 @@ def copied(url: str, view: str) -> float:
 
 
 def line(name: str, rows: int, runs: list[Took], against: list[Took]) -> dict[str, Any]:
-    """Print one row of the table, and return it."""
+    """Print one row of a table, and return it."""
     seconds, cpu, peak = (median(each) for each in zip(*runs, strict=True))
     plain_seconds, plain_cpu, _ = (median(each) for each in zip(*against, strict=True))
     low, high = (pick(each[1] for each in runs) / rows * 1e6 for pick in (min, max))
@@ -116,41 +78,37 @@ def line(name: str, rows: int, runs: list[Took], against: list[Took]) -> dict[st
     }  # fmt: skip
 
 
-def measured(what: str, rival: Rival, number: int, bench: Bench) -> Took:
-    """One run of one rival, in a state of its own, against an API with no other faults than the rival's."""
-    httpx.post(f"http://{bench.listen}/faults", json=list(rival.faults)).raise_for_status()
-    url = f"http://{bench.listen}/api/external/events/v2"
-    if rival.level:
-        return timed([sys.executable, "-m", "bench.plain", what, bench.database, url, rival.level], Path.cwd())
-    if rival in OTHERS:
-        return timed([*rival.command, what, bench.database, url], Path.cwd())
-    # A name of its own each time, so that its event ids are new to the API.
-    name = f"{what}_{number}"
-    home = Path(tempfile.mkdtemp(dir=bench.home))
-    config = home / "views.yaml"
-    # The API's limit of requests a minute would cap the measurement, and the sandbox counts only.
-    config.write_text(
-        f"version: 1\nsmartico: {{url: '{url}', token: bench, requests_per_minute: 1000000}}\n"
-        f"state: ./state.db\npii: {{key: {new_key()}}}\nhealth: {{listen: off}}\n"
-        f"sources: {{db: {{url: '{bench.database}'}}}}\nviews: [{VIEWS[what] % (name, rival.late)}]\n"
-    )
-    took = timed([*rival.command, "run", "--once", "--config", str(config)], home)
-    shutil.rmtree(home)
-    return took
+def measured(what: str, rival: Rival, bench: Bench, size: Size) -> tuple[Took, float]:
+    """One run of one rival, from nothing, and the part of its requests that was filled."""
+    url = size.server.url()
+    with Sandbox(check="count", faults=rival.faults, requests_per_minute=1_000_000) as api:
+        if rival.level:
+            took = timed([sys.executable, "-m", "bench.plain", what, url, api.url, rival.level], Path.cwd())
+        elif rival == DLT_LOOP:
+            took = timed([*rival.command, what, url, api.url], Path.cwd())
+        else:
+            home = Path(tempfile.mkdtemp(dir=bench.home))
+            config = home / "views.yaml"
+            # The API's limit of requests a minute would cap the measurement.
+            config.write_text(
+                f"version: 1\nsmartico: {{url: '{api.url}', token: bench, requests_per_minute: 1000000}}\n"
+                f"state: ./state.db\npii: {{key: {new_key()}}}\nhealth: {{listen: off}}\n"
+                f"sources: {{db: {{url: '{url}'}}}}\nviews: [{VIEWS[what] % (what, rival.late)}]\n"
+            )
+            took = timed([*rival.command, "run", "--once", "--config", str(config)], home)
+            shutil.rmtree(home)
+        stats = api.stats()
+    if stats["accepted"] != size.rows[what] or stats["received"] != stats["accepted"]:
+        raise SystemExit(f"{rival.name}: {size.rows[what]:,} rows, and the API says {stats}")
+    return took, stats["accepted"] / stats["requests"] / BATCH_EVENTS
 
 
-def compared(what: str, rows: int, bench: Bench) -> list[dict[str, Any]]:
-    """All rivals over a view of that size, in turns."""
-    print(f"{what}: {rows:,} rows, {RUNS} runs of each in turns")
-    seconds = copied(bench.database, {"casino": CASINO, "users": USERS}[what])
-    print(f"  {'COPY to nowhere':<32}{'':34}{rows / seconds:>12,.0f}/s")
-    rivals = [rival for rival in RIVALS[what] if not bench.only or rival.name in bench.only]
-    runs: dict[str, list[Took]] = {rival.name: [] for rival in rivals}
-    for turn in range(RUNS):
-        for rival in rivals if turn % 2 == 0 else reversed(rivals):
-            runs[rival.name].append(measured(what, rival, next(bench.numbers), bench))
-    plain = runs[f"loop, {BASELINE}"]
-    return [line(rival.name, rows, runs[rival.name], plain) | {"view": what} for rival in rivals]
+@dataclass(frozen=True)
+class Size:
+    """A database, and how many rows each view has there."""
+
+    server: Server
+    rows: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -158,10 +116,31 @@ class Bench:
     """Where it takes place."""
 
     home: Path
-    listen: str
-    database: str
+    sizes: tuple[Size, ...]  # the smaller one first
     only: Collection[str] = ()  # rivals, where not all of them
-    numbers: Iterator[int] = field(default_factory=count)
+
+
+def compared(what: str, bench: Bench) -> list[dict[str, Any]]:
+    """All rivals over a view in both sizes, in turns."""
+    rivals = [rival for rival in RIVALS[what] if not bench.only or rival.name in bench.only]
+    runs: dict[tuple[str, int], list[tuple[Took, float]]] = {}
+    for turn in range(RUNS):
+        for rival in rivals if turn % 2 == 0 else reversed(rivals):
+            if rival.often == "always" or turn < FEW:
+                for size in bench.sizes:
+                    runs.setdefault((rival.name, size.rows[what]), []).append(measured(what, rival, bench, size))
+    figures = []
+    for size in bench.sizes:
+        rows = size.rows[what]
+        print(f"{what}: {rows:,} rows, {RUNS} runs in turns, at least {min(FEW, RUNS)} of each")
+        seconds = copied(size.server.url(), {"casino": CASINO, "users": USERS}[what])
+        print(f"  {'COPY to nowhere':<32}{'':34}{rows / seconds:>12,.0f}/s")
+        plain = [took for took, _ in runs[f"loop, {BASELINE}", rows]]
+        for rival in rivals:
+            found = runs[rival.name, rows]
+            row = line(rival.name, rows, [took for took, _ in found], plain)
+            figures.append(row | {"view": what, "filled": [filled for _, filled in found]})
+    return figures
 
 
 def steady(figures: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
@@ -192,29 +171,21 @@ def over_bounds(found: dict[str, dict[str, float]]) -> list[str]:
 
 
 def main() -> None:
-    """Fill the database, then measure."""
+    """Fill the databases, then measure."""
     home = Path(tempfile.mkdtemp(prefix="smartico-sync-bench-"))
-    listen = f"127.0.0.1:{free_port()}"
-    api = subprocess.Popen(
-        [COMMAND, "sandbox", "--listen", listen, "--check", "count", "--requests-per-minute", "1000000"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    figures: list[dict[str, Any]] = []
     guards = sys.argv[1:] == ["guard"]
     only = {GUARDED, f"loop, {BASELINE}", *(loop for loop, _ in BOUNDS.values())} if guards else ()
+    sizes: list[Size] = []
     try:
-        print(f"{'':34}CPU an event, against the loop{'events':>14}, against it{'peak':>9}")
         for part in (SMALLER, 1):
-            server = Server.create()
-            try:
-                rows, profiles = ROWS // part, PROFILES // part
-                server.admin(*casino_sql(rows), *users_sql(profiles))
-                bench = Bench(home, listen, server.url(), only)
-                figures += [*compared("casino", rows, bench), *compared("users", profiles, bench)]
-            finally:
-                server.remove()
+            sizes.append(Size(Server.create(), {"casino": ROWS // part, "users": PROFILES // part}))
+            sizes[-1].server.admin(*casino_sql(ROWS // part), *users_sql(PROFILES // part))
+        bench = Bench(home, tuple(sizes), only)
+        print(f"{'':34}CPU an event, against the loop{'events':>14}, against it{'peak':>9}")
+        figures = [*compared("casino", bench), *compared("users", bench)]
     finally:
-        api.terminate()
+        for size in sizes:
+            size.server.remove()
         shutil.rmtree(home, ignore_errors=True)
     without_start = steady(figures)
     keep("figures", figures)

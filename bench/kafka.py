@@ -17,6 +17,7 @@ import orjson
 from confluent_kafka import Consumer, TopicPartition
 
 from bench.__main__ import SYNC, line, timed
+from bench.figures import keep
 from servers.kafka import Broker, MockCluster, new_name, started
 from servers.postgresql import free_port
 
@@ -82,7 +83,7 @@ def main() -> None:
         print(f"kafka: {MESSAGES:,} messages in {PARTITIONS} partitions")
         words = [sys.executable, "-m", "bench.kafka", "plain", broker.bootstrap, topic, url, str(MESSAGES)]
         loop = timed(words, Path.cwd())
-        line("plain loop, no guarantees", MESSAGES, [loop], [loop])
+        figures = [line("plain loop, no guarantees", MESSAGES, [loop], [loop])]
         config = home / "views.yaml"
         config.write_text(
             f"version: 1\nsmartico: {{url: '{url}', token: bench, requests_per_minute: 1000000}}\n"
@@ -91,12 +92,8 @@ def main() -> None:
             f"views: [{{name: bets, source: bus, relation: {topic}, root: payload, kind: casino_bets, key: bet_id}}]\n"
         )
         config.chmod(0o600)
-        line(
-            "smartico-sync, state and order",
-            MESSAGES,
-            [timed([*SYNC, "run", "--once", "--config", str(config)], home)],
-            [loop],
-        )
+        ours = timed([*SYNC, "run", "--once", "--config", str(config)], home)
+        keep("kafka", [*figures, line("smartico-sync, state and order", MESSAGES, [ours], [loop])])
     finally:
         api.terminate()
         broker.close()

@@ -27,14 +27,12 @@ from uuid import UUID
 import httpx
 import orjson
 import psycopg
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from bench.data import CASINO, USERS
 
 BATCH = 1000
 LEVELS = ("as it is", "same JSON", "encrypted", "remembered")
 PRIVATE = ("user_email", "user_phone")
-CIPHER = AESGCM(bytes(32))
 
 
 def milliseconds(moment: Any) -> int:
@@ -89,14 +87,22 @@ def users(row: tuple[Any, ...]) -> dict[str, Any]:
     }
 
 
-def encrypted(event: dict[str, Any]) -> dict[str, Any]:
-    """The event with what is private encrypted."""
-    payload = event["payload"]
-    for name in PRIVATE:
-        if name in payload:
-            nonce = os.urandom(12)
-            payload[name] = urlsafe_b64encode(nonce + CIPHER.encrypt(nonce, payload[name].encode(), None)).decode()
-    return event
+def encrypting(made: Callable[[tuple[Any, ...]], dict[str, Any]]) -> Callable[[tuple[Any, ...]], dict[str, Any]]:
+    """The same events with what is private encrypted."""
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - other levels do without
+
+    cipher = AESGCM(bytes(32))
+
+    def encrypted(row: tuple[Any, ...]) -> dict[str, Any]:
+        event = made(row)
+        payload = event["payload"]
+        for name in PRIVATE:
+            if name in payload:
+                nonce = os.urandom(12)
+                payload[name] = urlsafe_b64encode(nonce + cipher.encrypt(nonce, payload[name].encode(), None)).decode()
+        return event
+
+    return encrypted
 
 
 class Memory:
@@ -129,7 +135,7 @@ def main(what: str, database: str, api: str, level: str = "same JSON") -> None:
     made: Callable[[tuple[Any, ...]], dict[str, Any]] = {"casino": casino, "users": users}[what]
     view, order = {"casino": (CASINO, "id"), "users": (USERS, "dt_update")}[what]
     headers = {"Authorization": "bench", "Content-Type": "application/json"}
-    make = (lambda row: encrypted(made(row))) if LEVELS.index(level) >= LEVELS.index("encrypted") else made
+    make = encrypting(made) if LEVELS.index(level) >= LEVELS.index("encrypted") else made
     with (
         tempfile.TemporaryDirectory(prefix="smartico-sync-plain-") as home,
         httpx.Client(headers=headers) as client,
@@ -163,8 +169,8 @@ def as_it_is(names: list[str], row: tuple[Any, ...]) -> dict[str, Any]:
     """One row under its own names, as an event."""
     payload = dict(zip(names, row, strict=True))
     return {
-        "eid": str(row[0]), "event_date": 1, "ext_brand_id": payload["ext_brand_id"], "event_type": "row",
-        "user_ext_id": str(payload["user_ext_id"]), "payload": payload,
+        "eid": str(payload.get("id", payload["user_ext_id"])), "event_date": 1, "ext_brand_id": payload["ext_brand_id"],
+        "user_ext_id": str(payload["user_ext_id"]), "event_type": "row", "payload": payload,
     }  # fmt: skip
 
 

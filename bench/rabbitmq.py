@@ -17,6 +17,7 @@ import orjson
 import pika
 
 from bench.__main__ import SYNC, line, timed
+from bench.figures import keep
 from bench.kafka import BATCH, message
 from servers.postgresql import free_port
 from servers.rabbitmq import Node, Rabbit, program
@@ -87,7 +88,7 @@ def main() -> None:
         print(f"rabbitmq: {MESSAGES:,} messages in a classic queue")
         words = [sys.executable, "-m", "bench.rabbitmq", "plain", broker.url(), one, url, str(MESSAGES)]
         loop = timed(words, Path.cwd())
-        line("plain loop, no guarantees", MESSAGES, [loop], [loop])
+        figures = [line("plain loop, no guarantees", MESSAGES, [loop], [loop])]
         config = home / "views.yaml"
         config.write_text(
             f"version: 1\nsmartico: {{url: '{url}', token: bench, requests_per_minute: 1000000}}\n"
@@ -96,12 +97,8 @@ def main() -> None:
             f"views: [{{name: bets, source: mq, relation: {other}, root: payload, kind: casino_bets, key: bet_id}}]\n"
         )
         config.chmod(0o600)
-        line(
-            "smartico-sync, state and order",
-            MESSAGES,
-            [timed([*SYNC, "run", "--once", "--config", str(config)], home)],
-            [loop],
-        )
+        ours = timed([*SYNC, "run", "--once", "--config", str(config)], home)
+        keep("rabbitmq", [*figures, line("smartico-sync, state and order", MESSAGES, [ours], [loop])])
     finally:
         api.terminate()
         broker.close()

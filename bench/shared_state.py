@@ -16,6 +16,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from statistics import median
 
+from bench.figures import keep
 from servers.postgresql import ADMIN_PASSWORD, Server, free_port
 from smartico_sync.pii.keys import new_key
 
@@ -73,6 +74,7 @@ def main() -> int:
         for each in (source, server):
             stack.callback(each.remove)
         source.admin(*(statement.format(rows=given.rows) for statement in TABLES), "ANALYZE")
+        figures: dict[str, dict[str, list[tuple[float, float]]]] = {}
         api, key = f"127.0.0.1:{free_port()}", new_key()
         for view, text in VIEWS.items():
             took: dict[str, list[tuple[float, float]]] = {"file": [], "server": []}
@@ -94,6 +96,7 @@ def main() -> int:
                             f"pii: {{key: {key}}}\nhealth: {{listen: off}}\nsources: {{db: {{url: '{source.url()}'}}}}\nviews:\n  - {text}\n",
                         )
                     )
+            figures[view] = took
             for place, what in enumerate(("seconds", "CPU seconds")):
                 file, shared = (median(sample[place] for sample in took[kind]) for kind in ("file", "server"))
                 verdict = "" if shared <= AIM[view] * file else f", more than {AIM[view] - 1:.0%}"
@@ -101,6 +104,7 @@ def main() -> int:
                     f"  {view:<6} {given.rows:,} rows, {what}: file {file:.2f}, server {shared:.2f} ({shared / file - 1:+.0%}{verdict})",
                     flush=True,
                 )
+    keep("shared_state", figures)
     return 0
 
 

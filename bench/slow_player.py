@@ -1,17 +1,20 @@
 """`python -m bench.slow_player`: what other players wait while the API is slow with one of them.
 
 An API of our own holds, refuses or never answers each request that holds an event of that player. Printed is how long the
-events of all others took from the source's row to the API's acknowledgement, beside a run in which nothing is wrong.
+events of all others took from the source's row to the API's acknowledgement, beside a run in which nothing is wrong. All run at
+the same time, each with a daemon, a table and an API of its own: what else the machine does falls on each alike.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -29,11 +32,11 @@ SLOW_EVERY_S = 10.0  # the slow player's own pace
 TICK_S = 0.05
 EXTRA_S = 90.0  # within which all must have arrived at the end
 RETRIED_S = 63.0  # pauses of 1, 2, 4, 8, 16 and 32 seconds
-TABLE = """CREATE TABLE bets (id bigserial PRIMARY KEY, ext_brand_id text DEFAULT 'b', user_ext_id bigint, bet_id text,
+TABLE = """CREATE TABLE {0} (id bigserial PRIMARY KEY, ext_brand_id text DEFAULT 'b', user_ext_id bigint, bet_id text,
     bet_date timestamptz, bet_amount numeric DEFAULT 1.25, game_name text DEFAULT 'Book')"""
-BETS = "INSERT INTO bets (user_ext_id, bet_id, bet_date) SELECT 100 + (random() * %s)::int, 'r' || currval('bets_id_seq'), clock_timestamp() FROM generate_series(1, %s)"
-BET = "INSERT INTO bets (user_ext_id, bet_id, bet_date) VALUES (%s, 's' || clock_timestamp(), clock_timestamp())"
-VIEW = "{name: bets, source: db, relation: bets, kind: casino_bets, cursor: id, every: 500ms}"
+BETS = "INSERT INTO {0} (user_ext_id, bet_id, bet_date) SELECT 100 + (random() * %s)::int, 'r' || currval('{0}_id_seq'), clock_timestamp() FROM generate_series(1, %s)"
+BET = "INSERT INTO {0} (user_ext_id, bet_id, bet_date) VALUES (%s, 's' || clock_timestamp(), clock_timestamp())"
+VIEW = "{{name: bets, source: db, relation: {0}, kind: casino_bets, cursor: id, every: 500ms}}"
 MODES = ("undisturbed", "held for 3 s", "retried for 32 s", "never answered")
 
 
@@ -98,17 +101,19 @@ def serve(api: Api) -> ThreadingHTTPServer:
     return server
 
 
-def run(mode: str, server: Server, rate: int, seconds: float) -> list[float]:
-    """Write for a while under one mode; the others' latencies, sorted."""
-    api = Api(mode)
+def run(mode: str, server: Server, ready: threading.Barrier, rate: int, seconds: float) -> tuple[list[float], int]:
+    """Write for a while under one mode, as soon as all are ready; the others' latencies, sorted, and the API's requests."""
+    api, table = Api(mode), "bets_" + mode.replace(" ", "_")
     http = serve(api)
     home = Path(tempfile.mkdtemp(prefix="smartico-sync-slow-"))
     server.admin(
-        "DROP TABLE IF EXISTS bets", TABLE, "INSERT INTO bets (user_ext_id, bet_id, bet_date) VALUES (1, 'r0', now())"
+        f"DROP TABLE IF EXISTS {table}",
+        TABLE.format(table),
+        f"INSERT INTO {table} (user_ext_id, bet_id, bet_date) VALUES (1, 'r0', now())",
     )
     (home / "views.yaml").write_text(
         f"version: 1\nsmartico: {{url: 'http://127.0.0.1:{http.server_port}/', token: bench, encryption: off}}\n"
-        f"state: ./state.db\npii: {{mode: plain}}\nhealth: {{listen: off}}\nsources: {{db: {{url: '{server.url()}'}}}}\nviews: [{VIEW}]\n"
+        f"state: ./state.db\npii: {{mode: plain}}\nhealth: {{listen: off}}\nsources: {{db: {{url: '{server.url()}'}}}}\nviews: [{VIEW.format(table)}]\n"
     )
     with (home / "log").open("wb") as log:
         daemon = subprocess.Popen(
@@ -118,51 +123,61 @@ def run(mode: str, server: Server, rate: int, seconds: float) -> list[float]:
         while not api.seen and daemon.poll() is None:
             time.sleep(TICK_S)
         if daemon.poll() is not None:
-            raise SystemExit((home / "log").read_text())
+            ready.abort()
+            raise RuntimeError((home / "log").read_text())
+        ready.wait()
         written, others, slow_due, began = 0, 0, 0.0, time.monotonic()
         with psycopg.connect(server.admin_url(), autocommit=True) as connection:
             while (passed := time.monotonic() - began) < seconds:
                 if passed >= slow_due:
-                    connection.execute(BET, (SLOW,))
+                    connection.execute(BET.format(table), (SLOW,))
                     slow_due += SLOW_EVERY_S
                 due = int(passed * rate) - written
                 if due:
-                    connection.execute(BETS, (PLAYERS, due))
+                    connection.execute(BETS.format(table), (PLAYERS, due))
                     written += due
                 time.sleep(TICK_S)
         others, until = written + 1, time.monotonic() + EXTRA_S
         while len(api.seen) < others and time.monotonic() < until:
             time.sleep(TICK_S)
         if len(api.seen) < others:
-            print(f"    {others - len(api.seen)} events of others had not arrived {EXTRA_S:.0f} s after the last row")
-        print(f"    {api.requests} requests for {len(api.seen)} events")
-        return sorted(api.seen.values())
+            raise RuntimeError(
+                f"{mode}: {others - len(api.seen)} events of others had not arrived {EXTRA_S:.0f} s after the last row"
+            )
+        return sorted(api.seen.values()), api.requests
     finally:
         daemon.terminate()
         daemon.wait()
         http.shutdown()
 
 
+def quantile(ordered: list[float], part: float) -> float:
+    """The value that so much of them is at or below."""
+    return ordered[min(len(ordered) - 1, int(len(ordered) * part))]
+
+
 def main() -> None:
-    """Each mode in turn."""
+    """All modes at the same time."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--rate", type=int, default=200)
-    parser.add_argument("--seconds", type=float, default=90.0)
+    parser.add_argument("--seconds", type=float, default=float(os.environ.get("BENCH_SLOW_SECONDS", "90")))
     parser.add_argument("--modes", nargs="*", default=MODES)
     chosen = parser.parse_args()
     server = Server.create()
     try:
-        usual, figures = None, {}
+        ready, figures = threading.Barrier(len(chosen.modes)), {}
         print(
             f"{chosen.rate} events/s of {PLAYERS:,} players, one of them slow every {SLOW_EVERY_S:.0f} s; the others' seconds to the API"
         )
-        for mode in chosen.modes:
-            waited = run(mode, server, chosen.rate, chosen.seconds)
-            p50, p99, most = (waited[min(len(waited) - 1, int(len(waited) * part))] for part in (0.5, 0.99, 1.0))
-            usual = usual or p99
+        with ThreadPoolExecutor(len(chosen.modes)) as pool:
+            found = list(pool.map(lambda mode: run(mode, server, ready, chosen.rate, chosen.seconds), chosen.modes))
+        usual = quantile(found[0][0], 0.99)
+        for mode, (waited, requests) in zip(chosen.modes, found, strict=True):
+            p50, p99, most = (quantile(waited, part) for part in (0.5, 0.99, 1.0))
             figures[mode] = {"p50_s": p50, "p99_s": p99, "most_s": most, "p99_ratio": p99 / usual}
             print(
-                f"  {mode:<18} p50 {p50:6.2f}  p99 {p99:6.2f}  most {most:6.2f}   p99 {p99 / usual:5.2f} x", flush=True
+                f"  {mode:<18} p50 {p50:6.2f}  p99 {p99:6.2f}  most {most:6.2f}   p99 {p99 / usual:5.2f} x  {requests} requests",
+                flush=True,
             )
         keep("slow_player", figures)
     finally:

@@ -1,4 +1,4 @@
-"""Each source alone against its bare driver's fastest path, in one run: `make bench` ends with it.
+"""Each source alone against its bare driver's fastest path, in one run: a part of `make bench`.
 
 Run by pytest, whose fixtures know how to have every database: `pytest -s -p conftest bench/sources.py`.
 """
@@ -14,6 +14,7 @@ from importlib import import_module
 import pytest
 
 import engines
+from bench.figures import keep
 from smartico_sync.core.position import Position
 from smartico_sync.core.relation import Relation
 
@@ -27,6 +28,7 @@ COLUMNS = {
     "win_amount_real": "decimal", "game_name": "text", "game_id": "text", "game_category": "text", "game_provider": "text",
     "bet_currency": "text",
 }  # fmt: skip
+FIGURES: dict[str, dict[str, object]] = {}
 MOMENT = datetime(2026, 1, 1, 12, 30, 15, 250_000)  # noqa: DTZ001 - as columns without a zone hold it
 
 
@@ -87,6 +89,10 @@ def measured(name: str, engine) -> str:
     theirs = best(lambda: bare(engine.url, query))
     ours = best(lambda: paged(source, relation, rows))
     idle = best(lambda: polled(source, relation, last))
+    FIGURES[name] = {
+        "rows": rows, "bare_per_s": rows / theirs, "here_per_s": rows / ours, "idle_poll_ms": idle * 1000, "stand_in": engines.stand_in(name),
+    }  # fmt: skip
+    keep("sources", FIGURES)
     return (
         f"  {name:<12}{rows:>9,} rows{rows / theirs:>12,.0f}/s bare{rows / ours:>12,.0f}/s here{theirs / ours:>7.2f} x"
         f"   idle poll {idle * 1000:5.1f} ms  {engines.stand_in(name)}"

@@ -1,4 +1,5 @@
-"""What a profile costs in a state that already holds many: `python -m bench.state_size`, or with numbers of profiles.
+"""What a profile costs in a state that already holds many: `python -m bench.state_size`, or with numbers of profiles
+(or BENCH_STATE).
 
 CPU of the whole process and bytes handed to the disk for each profile that is new, and the longest commit of a page but
 for waiting for a core; all of it until the last profile is in the tree. Beside it the same pages written straight into the
@@ -26,7 +27,7 @@ from smartico_sync.core.records import Commit
 from smartico_sync.state import profile_log, profile_tree
 from smartico_sync.state.store import Store
 
-SIZES = (1_000_000, 10_000_000)
+SIZES = os.environ.get("BENCH_STATE", "1000000 10000000").split()
 PAGE = 20_000
 LOGS = 3  # so many times what the log holds is written: whole moves, and what lies between them
 STRAIGHT_PAGES = 20

@@ -8,27 +8,31 @@ Usage: python -m bench.trickle; BENCH_VIEWS and BENCH_SECONDS say how many views
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
-import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 
 from bench.data import CASINO, USERS, casino_sql, users_sql
 from bench.figures import keep
+from bench.rivals import COMMAND, ENVIRONMENT
 from servers.postgresql import Server, free_port
 from smartico_sync.pii.keys import new_key
 from waiting import until
 
-COMMAND = Path(sys.executable).parent / "smartico-sync"
 VIEWS = int(os.environ.get("BENCH_VIEWS", "50"))
 SECONDS = float(os.environ.get("BENCH_SECONDS", "20"))
 ROWS = 1000  # there at the start
 SETTLE_S = 12.0  # what is done once, and what is put off until the start is over, is no part of it
 LATER_S = 60.0  # until late commits are awaited for no row of the first load any more
+BEGUN_S = 3.0  # until the first rows of a trickle are through
 TICKS = os.sysconf("SC_CLK_TCK")
 CASINO_VIEW = (
     f"  - {{{{name: casino{{}}, source: db, relation: {CASINO}, kind: casino_bets_and_wins, cursor: id, key: bet_id, every: 1s, "
@@ -76,8 +80,9 @@ def totals(page: str) -> tuple[int, int]:
     return round(time.monotonic() * VIEWS), delivered
 
 
-def main() -> None:
-    """Start the daemon, let it settle, and look at it: first idle, then with a row a second in each view."""
+@contextmanager
+def watched(*words: str) -> Iterator[Watched]:
+    """The daemon over many views, started by these words, once it has settled."""
     server = Server.create()
     home = Path(tempfile.mkdtemp(prefix="smartico-sync-trickle-"))
     listen, health = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
@@ -85,7 +90,6 @@ def main() -> None:
         [COMMAND, "sandbox", "--listen", listen, "--check", "count", "--requests-per-minute", "1000000"],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    over = threading.Event()
     try:
         server.admin(*casino_sql(ROWS), *users_sql(ROWS))
         views = (USERS_VIEW.format(number) if number % 2 else CASINO_VIEW.format(number) for number in range(VIEWS))
@@ -95,40 +99,67 @@ def main() -> None:
             f"state: ./state.db\npii: {{key: {new_key()}}}\nhealth: {{listen: '{health}'}}\n"
             f"sources: {{db: {{url: '{server.url()}'}}}}\nviews:\n{''.join(views)}"
         )
-        errors = (home / "log").open("wb")
-        daemon = subprocess.Popen(
-            [COMMAND, "run", "--config", str(config)], cwd=home, stdout=subprocess.DEVNULL, stderr=errors
-        )
+        config.chmod(0o600)
+        with (home / "log").open("wb") as errors:
+            daemon = subprocess.Popen(
+                [*words, "run", "--config", str(config)], cwd=home, stdout=subprocess.DEVNULL, stderr=errors, env=ENVIRONMENT
+            )  # fmt: skip
         try:
             until(lambda: listens(f"http://{health}"), 0.5)
             time.sleep(SETTLE_S)
-            print(f"{VIEWS} views, {SECONDS:.0f} s each; until then {spent(daemon):.2f} s CPU", flush=True)
-            figures: dict[str, object] = {"views": VIEWS}
-            for when, settle_s in ("loaded", 0.0), ("idle", LATER_S):
-                time.sleep(settle_s)
-                share, poll, _ = looked_at(daemon, f"http://{health}")
-                print(f"  {when:8} {share:6.1f} % of a core, {poll:5.2f} ms a poll", flush=True)
-                figures[when] = {"core_percent": share, "poll_ms": poll}
-
-            def trickle() -> None:
-                while not over.wait(1.0):
-                    server.admin(ONE_BET, ONE_PROFILE)
-
-            writer = threading.Thread(target=trickle)
-            writer.start()
-            time.sleep(3)
-            share, poll, row = looked_at(daemon, f"http://{health}")
-            print(f"  trickle  {share:6.1f} % of a core, {poll:5.2f} ms a poll, {row:5.2f} ms a row", flush=True)
-            keep("trickle", figures | {"trickle": {"core_percent": share, "poll_ms": poll, "row_ms": row}})
-            over.set()
-            writer.join()
+            yield Watched(daemon, f"http://{health}", server)
         finally:
             daemon.terminate()
             daemon.wait()
     finally:
-        over.set()
         api.terminate()
+        api.wait()
         server.remove()
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A daemon at work, its page, and the server that it reads from."""
+
+    daemon: subprocess.Popen[bytes]
+    page: str
+    server: Server
+
+
+@contextmanager
+def trickling(server: Server) -> Iterator[None]:
+    """One row a second in each view."""
+    over = threading.Event()
+
+    def trickle() -> None:
+        while not over.wait(1.0):
+            server.admin(ONE_BET, ONE_PROFILE)
+
+    writer = threading.Thread(target=trickle)
+    writer.start()
+    try:
+        time.sleep(BEGUN_S)
+        yield
+    finally:
+        over.set()
+        writer.join()
+
+
+def main() -> None:
+    """Start the daemon, let it settle, and look at it: first idle, then with a row a second in each view."""
+    with watched(str(COMMAND)) as at:
+        print(f"{VIEWS} views, {SECONDS:.0f} s each; until then {spent(at.daemon):.2f} s CPU", flush=True)
+        figures: dict[str, object] = {"views": VIEWS}
+        for when, settle_s in ("loaded", 0.0), ("idle", LATER_S):
+            time.sleep(settle_s)
+            share, poll, _ = looked_at(at.daemon, at.page)
+            print(f"  {when:8} {share:6.1f} % of a core, {poll:5.2f} ms a poll", flush=True)
+            figures[when] = {"core_percent": share, "poll_ms": poll}
+        with trickling(at.server):
+            share, poll, row = looked_at(at.daemon, at.page)
+        print(f"  trickle  {share:6.1f} % of a core, {poll:5.2f} ms a poll, {row:5.2f} ms a row", flush=True)
+        keep("trickle", figures | {"trickle": {"core_percent": share, "poll_ms": poll, "row_ms": row}})
 
 
 if __name__ == "__main__":

@@ -84,6 +84,7 @@ def test_every_declaration_is_backed():
     assert extras == {engine.extra for engine in DECLARED.values()} - {""} | {
         "socks",
         "msk-iam",
+        "isal",
         "otel",
     }  # ways to reach something
     assert EMBEDDED.extra == ""

@@ -16,7 +16,7 @@ def series(keys):
 
 
 @settings(max_examples=50)
-@given(st.lists(KEYS, max_size=8), KEYS, st.integers(0, 8))
+@given(st.lists(KEYS, max_size=24), KEYS, st.integers(0, 24))
 def test_it_is_a_set(commits, asked, forgotten):
     """What was appended is known; what was forgotten may be either; nothing else is ever known."""
     known = DeliveredKeys()
@@ -31,7 +31,7 @@ def test_it_is_a_set(commits, asked, forgotten):
 
 
 @settings(max_examples=100)
-@given(st.lists(KEYS, min_size=1, max_size=8), KEYS, st.data())
+@given(st.lists(KEYS, min_size=1, max_size=24), KEYS, st.data())
 def test_few_keys_are_known_among_many(commits, held, data):
     """Whether chunks are searched or hashed, alone or several as one, does not change what is known."""
     known = DeliveredKeys().hold(series(held))

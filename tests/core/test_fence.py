@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smartico_sync.core.late_commit.fence import SETTLE_MS, Fence
+from smartico_sync.core.late_commit.lookback import Lookback
 from smartico_sync.core.late_commit.mechanism import KeyScan, Mark, Page, ReadTime
 from smartico_sync.core.position import Position
 from smartico_sync.core.relation import Snapshot
@@ -164,6 +165,34 @@ def test_until_a_reading_is_due_it_would_change_nothing(steps, cost_ms):
             assert later.heads == fence.heads
         elif due > read_time.steady_ms:
             assert scan is not None
+
+
+PAUSES = st.lists(st.tuples(st.sampled_from([1, 900, 2_500, 7_000, 20_000]), st.booleans()), min_size=1, max_size=20)
+
+
+@given(PAUSES, st.sampled_from(["fence", "lookback"]), st.sampled_from(["ids", "times"]), st.integers(0, 90_000))
+def test_a_scan_that_is_repeated_changes_nothing_before_its_time(steps, mechanism, cursor, later_ms):
+    """While no row comes it is the one that is asked for, as often as was said; and where it finds nothing nothing moves by it."""
+    options = {"lookback_ms": 60_000}
+    late = begun(**options) if mechanism == "fence" else Lookback.start(at(0), None, None, "", 0, **options)
+    now = 0
+    for number, (pause, row) in enumerate(steps):
+        now += pause
+        mark = head(now if cursor == "times" else number, ms=now if cursor == "times" else None) if row else None
+        late = seen(late, at(now, now, now), mark)
+    again, moment = late.repeated(at(now, now, now)), now + later_ms
+    if again is None or moment >= again.until_ms:
+        return
+    assert again.due_ms == late.due_ms(at(now, now, now))
+    read_time = at(moment, moment, moment)
+    after, scan = late.rescan(read_time, "caught_up")
+    assert (scan is None) == (moment < again.due_ms)
+    assert scan in (None, again.scan)
+    after = after.delivered(Page(read_time, scan=scan, cost_ms=again.cost_ms))
+    assert after.watermark == late.watermark
+    assert after.heads.waiting == late.heads.waiting
+    if scan is not None:
+        assert after.due_ms(read_time) == moment + again.every_ms
 
 
 def test_scans_that_take_long_are_not_repeated_soon():

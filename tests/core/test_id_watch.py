@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
+from statistics import median
 
 import polars as pl
 import pytest
@@ -10,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parts import parts
-from smartico_sync.core.late_commit.id_watch import BLOCK_WAIT_MS, FAR, IdWatch
+from smartico_sync.core.late_commit.id_watch import BLOCK_WAIT_MS, FAR, RANGES, UNUSUAL, IdWatch
 from smartico_sync.core.late_commit.mechanism import ReadTime
 
 DAY_MS = 86_400_000
@@ -48,6 +50,25 @@ def test_a_wide_hole_is_another_range_for_good():
 def test_nothing_is_asked_for_while_others_wait(pace):
     """A backlog and rows on their way go first."""
     assert page(IdWatch(), 0, [1, 2, 3, 10 * FAR]).rescan(at(1), pace)[1] is None
+
+
+@given(
+    st.lists(st.sampled_from([1, 1, 2, 9, FAR - 1, FAR, FAR + 1, FAR + 2, 30 * FAR, 10**30]), min_size=1, max_size=8),
+    st.none() | st.integers(-9, 9),
+    st.sampled_from([1.0, 99.0, 101.0, 5_000.0]),
+    st.sampled_from(["numbers", "texts", "decimals"]),
+)
+def test_only_holes_far_wider_than_usual_lead_to_another_range(steps, before, usual, written):
+    """Whatever the ids of a page, as the database counts or prints them."""
+    start = -10 if before is None else before
+    ids = [start + sum(steps[: place + 1]) for place in range(len(steps))]
+    edges = ids if before is None else [before, *ids]
+    gaps = [float(high - low) for low, high in pairwise(edges)]
+    often = max(usual, median(gaps)) if len(gaps) > 1 else usual
+    wide = [(low + 1, high - 1) for low, high in pairwise(edges) if high - low > FAR and high - low > often * UNUSUAL]
+    texts = pl.Series([f"{number}.00" if written == "decimals" else f"{number}" for number in ids])
+    found = IdWatch(usual=usual).left(pl.Series(ids, dtype=pl.Int128) if written == "numbers" else texts, before)
+    assert list(found) == wide[-RANGES:]
 
 
 def test_rows_in_order_leave_nothing_behind():

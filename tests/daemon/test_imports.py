@@ -19,7 +19,7 @@ PROGRAM = """
 import atexit, sys
 atexit.register(
     lambda: open("modules", "w").write(
-        "\\n".join(name for name, module in sys.modules.items() if type(module).__name__ != "Deferred")
+        "\\n".join(name for name, module in sys.modules.items() if module and type(module).__name__ != "Deferred")
     )
 )
 from smartico_sync.cli import main
@@ -125,6 +125,19 @@ def test_run_on_sqlite_imports_no_other_engine_and_draws_nothing(imported, opera
     assert not {
         name for name in ours if name.startswith(("smartico_sync.tracking.stream", "smartico_sync.core.messages"))
     }
+
+
+@pytest.mark.slow
+def test_a_second_run_writes_no_sql_and_without_rows_sends_nothing(imported, operator):
+    """What the run before wrote is in a file beside the state; without that file it is written again."""
+    assert imported("run", "--once")[1] >= {"sqlalchemy", "httpx", "urllib3"}
+    assert imported("run", "--once")[0].returncode == 0  # it polls behind a row, which the first one did not
+    done, modules, _ = imported("run", "--once")
+    assert (done.returncode, len(operator.accepted())) == (0, 1)
+    assert not modules & {"sqlalchemy", "httpx", "urllib3"}
+    (operator.home / "state" / "sync.db.statements").unlink()
+    done, modules, _ = imported("run", "--once")
+    assert (done.returncode, "sqlalchemy" in modules, len(operator.accepted())) == (0, True, 1)
 
 
 WITHOUT_EXTRAS = """

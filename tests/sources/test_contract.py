@@ -16,6 +16,7 @@ from smartico_sync.core.late_commit.view_definition import traits
 from smartico_sync.core.position import Position
 from smartico_sync.core.relation import Relation
 from smartico_sync.errors import SourceError, SourceUnreachable, ViewBroken
+from smartico_sync.sources.protocol import Asked
 
 
 def table(engine, rows, *, name="bets", cursor="integer", key="integer", **extra):
@@ -207,6 +208,27 @@ def test_through_bounds_a_page(engine):
     with source.reading(relation(engine, source)) as reading:
         assert reading.page(Position("2", ("2",)), 100, through="5")["id"].to_list() == [3, 4, 5]
         assert reading.page(None, 100, through="1")["id"].to_list() == [0, 1]
+
+
+def test_news_is_what_a_page_would_bring(engine):
+    """Behind each position of several views; where one of them cannot be asked, all are said to have some."""
+    table(engine, [(1, 1, "n"), (2, 2, "n"), (2, 3, "n"), (None, 4, "n")])
+    table(engine, [], name="empty")
+    source = engine.source()
+    bets, empty = relation(engine, source), relation(engine, source, name="empty", relation="empty")
+    places = [None, Position("1"), Position("1", ("1",)), Position("2", ("2",)), Position("2", ("3",)), Position("9")]
+    asked = [*(Asked(bets, place) for place in places), Asked(empty, None)]
+    news = source.news(asked)
+    if news is None:
+        return  # such an engine is asked for each view
+    with source.reading(bets) as reading:
+        expected = tuple(bool(reading.page(place, 1).height) for place in places)
+        assert news.server == reading.server
+        standing = reading.replication().state
+    assert (news.found, news.digests, news.replication) == ((*expected, False), ((),) * len(asked), None)
+    assert source.news(asked, "asked").replication.state == standing
+    engine.drop("empty")
+    assert source.news(asked).found == (True,) * len(asked)
 
 
 def test_keys_are_the_pages_positions(engine, position):

@@ -17,9 +17,10 @@ from smartico_sync.config.models import SourceConfig
 from smartico_sync.core.relation import Column
 from smartico_sync.errors import ConfigError, DriverMissing, SourceCancelled, SourceUnreachable
 from smartico_sync.sources import registry as opening
-from smartico_sync.sources.kit.frames import frame, from_texts
+from smartico_sync.sources.kit.frames import frame
 from smartico_sync.sources.kit.keyless_pages import complete
 from smartico_sync.sources.kit.pool import Pool
+from smartico_sync.sources.kit.printed import from_texts
 from smartico_sync.sources.kit.url import parse
 from smartico_sync.sources.registry import open_source
 from smartico_sync.sources.sql.names import dotted, names_of

@@ -12,7 +12,7 @@ import pytest
 from smartico_sync.core.position import Position
 from smartico_sync.core.relation import Relation
 from smartico_sync.errors import ConfigError, SourceCancelled, SourceRefused, SourceUnreachable, ViewBroken
-from smartico_sync.sources.protocol import FirstPage, News
+from smartico_sync.sources.protocol import Asked, FirstPage, Landmarks, News, Scan
 from waiting import until
 
 BETS = Relation("bets", "id", ("id",), relation="bets")
@@ -615,12 +615,81 @@ def test_news_of_several_views_comes_in_one_answer(on_postgresql):
     read = [Position("1", ("1",)), Position("2", ("2",)), None]
     with source.reading(bets) as reading:
         server = reading.server
-    assert source.news([(bets, after) for after in read]) == News(server, (True, False, True))
+    nothing = ((), (), ())
+    assert source.news([Asked(bets, after) for after in read]) == News(server, (True, False, True), nothing)
     on_postgresql.execute("CREATE TABLE others (id int PRIMARY KEY)")
     others = source.describe(Relation("others", "id", ("id",), relation="others"))
-    assert source.news([(others, None), (bets, read[1])]) == News(server, (False, False))
+    asked = [Asked(others, None), Asked(bets, read[1])]
+    assert source.news(asked) == News(server, (False, False), ((), ()))
     on_postgresql.execute("DROP TABLE others")
-    assert source.news([(others, None), (bets, read[1])]) == News(server, (True, True))
+    assert source.news(asked) == News(server, (True, True), ((), ()))
+    source.close()
+
+
+def test_news_tells_what_a_reading_would(on_postgresql):
+    """Digests are the same by either way, and so is how the server stands in its replication."""
+    on_postgresql.execute("CREATE TABLE bets (id int PRIMARY KEY, odds int)", "INSERT INTO bets VALUES (1, 0), (2, 1)")
+    source = on_postgresql.source()
+    bets, head = source.describe(BETS), Position("2", ("2",))
+    scans = tuple(Scan(of, after, "2") for of in ("rows", "keys") for after in (None, Position("1", ("1",))))
+    lands = tuple(
+        Landmarks(positions, keys, "2")
+        for positions, keys in (
+            ((head,), ()),
+            ((), (("1",), ("2",))),
+            ((head, Position("9", ("9",))), (("2",),)),
+            ((), ()),
+        )
+    )
+    with source.reading(bets) as reading:
+        digests = tuple(reading.digest(each.of, each.after, each.high) for each in scans)
+        digests += tuple(reading.landmarks(each) for each in lands)
+    assert len(set(digests)) == len(digests)
+    news = source.news([Asked(bets, head, scans + lands)], "asked")
+    assert (news.found, news.digests) == ((False,), (digests,))
+    assert news.replication.state == "primary"
+    source.close()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE bets SET odds = 7 WHERE id = 2",
+        "DELETE FROM bets WHERE id = 2",
+        "INSERT INTO bets VALUES (0, 0)",
+        "INSERT INTO bets VALUES (3, 0)",
+    ],
+)
+def test_landmarks_change_with_what_they_stand_for(on_postgresql, change):
+    """The rows, and both ends of the order."""
+    on_postgresql.execute("CREATE TABLE bets (id int PRIMARY KEY, odds int)", "INSERT INTO bets VALUES (1, 0), (2, 1)")
+    source = on_postgresql.source()
+    asked = Asked(source.describe(BETS), Position("9", ("9",)), (Landmarks((Position("2", ("2",)),), (), "2"),))
+    before = source.news([asked])
+    on_postgresql.execute(change)
+    assert source.news([asked]).digests != before.digests
+    source.close()
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ("ALTER TABLE bets ADD COLUMN stake int", (True, False)),
+        ("ALTER TABLE bets ALTER odds TYPE bigint", (True, False)),
+        ("INSERT INTO bets (id) VALUES (NULL)", (True, False)),
+        ("INSERT INTO bets VALUES (1, 0)", (False, False)),
+    ],
+)
+def test_with_landmarks_columns_and_nulls_are_looked_at(on_postgresql, change, found):
+    """Other columns than those of the description, and rows without a cursor, are news; without landmarks nobody asks."""
+    on_postgresql.execute("CREATE TABLE bets (id int, odds int)", "INSERT INTO bets VALUES (2, 1)")
+    source = on_postgresql.source()
+    bets, head = source.describe(BETS), Position("2", ("2",))
+    on_postgresql.execute(change)
+    asked = [Asked(bets, head, (Landmarks((head,), (), "2"),), "asked"), Asked(bets, head)]
+    news = source.news(asked)
+    assert news.found == found
+    assert [len(digests) for digests in news.digests] == [1 - found[0], 0]
     source.close()
 
 

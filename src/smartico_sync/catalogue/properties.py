@@ -6,6 +6,7 @@ Everything not listed is a custom property: allowed, and sent as the type its co
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
@@ -177,6 +178,7 @@ TRANSACTION_PROPERTIES: frozenset[str] = frozenset(known.name for known in TRANS
 MANAGED: frozenset[str] = frozenset(known.name for known in SMARTICO_OWNS)
 
 
+@lru_cache(maxsize=4096)
 def is_managed(name: str) -> bool:
     """Whether Smartico computes the property itself, so that it is never sent."""
     return name in MANAGED or any(fnmatchcase(name, pattern) for pattern in MANAGED_PATTERNS)

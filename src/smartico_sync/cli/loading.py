@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["loading", "without_collector"]
 
 UNUSED = ("rich", "pygments")
-DEFERRED = ("asyncio", "polars", "polars_hash")
+NEVER = ("httpx._main",)  # its command line, which draws with rich; httpx itself may be imported much later
+DEFERRED = ("asyncio", "importlib.metadata", "polars", "polars_hash")
 # What libraries read when they are imported. pydantic would read what every installed package says of itself, to find plug-ins for
 # it. polars' allocator has four arenas a core, and each keeps for ten seconds what was freed: one of them takes a tenth less
 # memory, and a fifth fewer pages that the kernel must clear.
@@ -42,15 +43,22 @@ class Deferred(ModuleType):
 def loading() -> Iterator[None]:
     """Import what follows without the collector, without `UNUSED`, and without what is `DEFERRED` until it is used.
 
-    structlog and httpx import the former where they find them, for tracebacks and a command line that nobody sees here: an eighth
-    of a start. Whoever draws tables imports them later. Tables of rows (polars) are a fifth of a start, and most commands have
-    none; asyncio is imported by libraries of which no coroutine is used here.
+    structlog imports the former where it finds them, for tracebacks that nobody sees here, and httpx for a command line (`NEVER`): an
+    eighth of a start. Whoever draws tables imports them later. Tables of rows (polars) are a fifth of a start, and most commands have
+    none; asyncio is imported by libraries of which no coroutine is used here, importlib.metadata by pydantic for its plug-ins.
     """
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
+    for name in NEVER:
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type] # so `import` is told that there is none
     absent = [name for name in UNUSED if name not in sys.modules]
-    sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type] # so `import` is told that there is none
-    sys.modules.update({name: Deferred(name) for name in DEFERRED if name not in sys.modules})
+    sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type] # likewise
+    for name in DEFERRED:
+        if name not in sys.modules:
+            sys.modules[name] = Deferred(name)
+            parent, _, own = name.rpartition(".")
+            if parent:
+                setattr(import_module(parent), own, sys.modules[name])
     try:
         with without_collector():
             yield

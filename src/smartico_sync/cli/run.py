@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import math
 import sys
 from contextlib import ExitStack
@@ -16,32 +15,25 @@ from smartico_sync import __version__
 from smartico_sync.cli.environment_file import add_environment_file
 from smartico_sync.cli.loading import without_collector
 from smartico_sync.cli.options import config_option
-from smartico_sync.cli.run_reports import Reports, notes_of, tell_configuration, tell_outcome
+from smartico_sync.cli.run_reports import tell_configuration, tell_outcome
 from smartico_sync.config.load import load
-from smartico_sync.config.state_checks import is_server
-from smartico_sync.daemon.control import Control, no_reload
 from smartico_sync.daemon.ending import Ending
-from smartico_sync.daemon.operations import Operations
-from smartico_sync.daemon.reload import Reload
 from smartico_sync.daemon.scheduler import Scheduler
-from smartico_sync.daemon.service_manager import ServiceManager
 from smartico_sync.daemon.start import ONCE_PATIENCE_S, Start, Stopped
-from smartico_sync.daemon.wiring import Parts, assemble, board_of, endpoint_of
+from smartico_sync.daemon.wiring import Parts, assemble, board_of
 from smartico_sync.errors import ExitCode, SyncError
-from smartico_sync.observe.alerts import Alerts
-from smartico_sync.observe.health import assess
-from smartico_sync.observe.journal import Journal
 from smartico_sync.observe.logs import configure, flush
-from smartico_sync.tracking.clocks import now_ms
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from smartico_sync.cli.run_reports import Reports
     from smartico_sync.config.models import Configuration
     from smartico_sync.observe.endpoint import Endpoint
+    from smartico_sync.observe.journal import Journal
     from smartico_sync.observe.status_board import StatusBoard
 
-__all__ = ["run", "serve"]
+__all__ = ["assembled", "loaded", "run", "serve"]
 
 
 log = structlog.get_logger()
@@ -89,67 +81,13 @@ def begun(path: Path, once: bool) -> int:
                 scheduler = Scheduler(parts.loops, parts.store, configuration, ending.stopping)
                 ending.code = serve(scheduler, parts, None, "once", stack)
             else:
+                with without_collector():  # what answers others: `--once` does without
+                    from smartico_sync.cli.run_forever import forever  # noqa: PLC0415
                 forever(path, start, ending, stack)
         except Stopped:
             return int(ExitCode.FINE)
         log.info("ended", code=int(ending.code))
         return int(ending.code)
-
-
-def forever(path: Path, start: Start, ending: Ending, stack: ExitStack) -> None:
-    """Work until somebody says stop: with the configuration as it is now, and with each that is loaded after it."""
-    reload = stack.enter_context(Reload(path, ending))
-    configuration, base = start.until(partial(loaded, path)), path.absolute().parent
-    board = board_of(configuration)
-    endpoint = endpoint_of(configuration.health, board, base)
-    if endpoint is not None:
-        stack.callback(endpoint.close)
-        start.endpoint = endpoint
-    alerts = Alerts()
-    stack.callback(alerts.close)
-    journal = start.journal = stack.enter_context(Journal(alerts.tell))
-    boards = [board]
-    stack.enter_context(ServiceManager(lambda: assess(boards[0].views(), ()).alive == "alive"))
-    while True:
-        alerts.use(configuration.alerts)
-        try:
-            if is_server(configuration.state):
-                from smartico_sync.cli.run_member import take_part  # noqa: PLC0415 - only where members share a state
-
-                notes = partial(notes_of, reload, alerts)
-                following = take_part(path, configuration, start, ending, reload, board, endpoint, journal, notes)
-            else:
-                following = work_alone(base, configuration, start, ending, reload, board, endpoint, journal, alerts)
-        except SyncError as error:
-            following = reload.back(configuration, error)
-        if following is None:
-            return
-        configuration = following
-        gc.unfreeze()  # what was made for the configuration before
-        gc.collect()
-        boards[0] = board = board_of(configuration)
-
-
-def work_alone(
-    base: Path,
-    configuration: Configuration,
-    start: Start,
-    ending: Ending,
-    reload: Reload,
-    board: StatusBoard,
-    endpoint: Endpoint | None,
-    journal: Journal,
-    alerts: Alerts,
-) -> Configuration | None:
-    """Work with this configuration until another one is loaded, which is returned, or the daemon ends. Raises what no waiting mends."""
-    if endpoint is not None:
-        endpoint.begins(board, reload.findings, journal.dated)
-    with ExitStack() as stack:
-        parts = start.until(partial(assembled, configuration, base, stack, board))
-        scheduler = Scheduler(parts.loops, parts.store, configuration, reload.begin(configuration))
-        reports = Reports(parts, reload, alerts, now_ms(), journal.dated)
-        ending.code = serve(scheduler, parts, endpoint, "forever", stack, reports, journal)
-    return reload.following()
 
 
 def loaded(path: Path) -> Configuration:
@@ -184,6 +122,8 @@ def serve(
         endpoint.dead_letters = parts.store.newest_dead_letters
         where = endpoint.url
     if reports is not None:
+        from smartico_sync.cli.run_forever import be_asked  # noqa: PLC0415 - likewise
+
         be_asked(scheduler, parts, endpoint, reports, stack)
     if reports is not None and journal is not None:
         journal.watch(reports.look)
@@ -211,19 +151,3 @@ def serve(
             summary(views())
         tell_outcome(parts)
     return ExitCode(code)
-
-
-def be_asked(
-    scheduler: Scheduler,
-    parts: Parts,
-    endpoint: Endpoint | None,
-    reports: Reports,
-    stack: ExitStack,
-) -> None:
-    """Answer commands, until the end."""
-    if endpoint is not None:
-        endpoint.notes = reports.notes
-    loops = {loop.name: loop for loop in parts.loops}
-    operations = Operations(parts.store, loops, scheduler.backfills)
-    reload = reports.reload.ask if reports.reload else no_reload
-    stack.callback(Control(parts.store.path, operations, reports.document, reload).close)

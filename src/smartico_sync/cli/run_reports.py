@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from msgspec import Struct, to_builtins
 
-from smartico_sync.observe.endpoint import as_it_is
-from smartico_sync.observe.health import assess
+from smartico_sync.observe.health import as_it_is, assess
 from smartico_sync.observe.logs import set_level
 from smartico_sync.observe.machine import of_disk, of_size
 from smartico_sync.observe.status_document import status_document

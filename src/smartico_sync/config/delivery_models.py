@@ -58,7 +58,7 @@ class Smartico(Model):
     timeout: Annotated[int, Milliseconds(at_least=100)] = API_TIMEOUT_MS
     """How long one request may take. A timeout is an unknown delivery: the same events go again with the same ids."""
     gzip: bool = False
-    """Compress request bodies. Not documented by Smartico: ask before switching it on."""
+    """Compress request bodies. Not documented by Smartico: ask before switching it on. The extra `isal` does it in a quarter of the time."""
     park: Annotated[int, Milliseconds()] = PARK_MS
     """How long an event waits for its player to become known before it goes to the dead letters."""
     brands: Annotated[dict[str, Brand], BeforeValidator(filled)] = {}

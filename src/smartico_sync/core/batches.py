@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from functools import lru_cache
+from itertools import groupby
 from typing import TYPE_CHECKING, TypeAlias
 
 import polars as pl
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
-__all__ = ["CALM_WORTH", "FULL_SPREAD", "SPREAD", "WORTH", "Batch", "batches", "encode", "parts", "weight"]
+__all__ = ["ANYWHERE", "CALM_WORTH", "FULL_SPREAD", "SPREAD", "WORTH", "Batch", "batches", "encode", "parts", "weight"]
 
 # Groups of players, of about twenty events in a full page: what a part lacks to its limit is half a group.
 SLICES = 1024
@@ -40,14 +41,22 @@ QUOTED = 4096  # names of properties
 ESCAPED = ['"', "\\", *(chr(code) for code in range(0x20))]
 ESCAPED_IN = re.compile(f"[{re.escape(''.join(ESCAPED))}]")
 
-Piece: TypeAlias = "tuple[pl.DataFrame, pl.Series]"  # events, and the JSON text of each
+ANYWHERE = 0  # slices of a request of which it is not known
+Piece: TypeAlias = (
+    "tuple[pl.DataFrame, pl.Series, int]"  # events, the JSON text of each, and the slices of their players
+)
 
 
 class Batch(Struct, frozen=True):
-    """One request: its body and the events in it."""
+    """One request: its body and the events in it.
+
+    `slices`: a bit for each in which its players may be, ANYWHERE where that is not known. Two requests share no player
+    if they share no slice.
+    """
 
     body: bytes
     events: Events
+    slices: int = ANYWHERE
 
 
 def parts(events: Events, most: int) -> list[Events]:
@@ -62,35 +71,37 @@ def pieces(frame: pl.DataFrame, most: int, worth: int = WORTH, spread: int = SPR
     """The frames of `parts`; at least `spread` of them, if they hold as many events as are `worth` a part."""
     order, cuts = cut(frame.get_column(PLAYER), most, worth, spread)
     ordered = frame if order is None else frame[order]
-    return [ordered.slice(start, length) for start, length in cuts]
+    return [ordered.slice(start, length) for start, length, _ in cuts]
 
 
-def cut(players: pl.Series, most: int, worth: int, spread: int) -> tuple[pl.Series | None, list[tuple[int, int]]]:
-    """The order in which rows are to be cut (None: as they stand), and start and length of each of the `pieces`."""
+def cut(players: pl.Series, most: int, worth: int, spread: int) -> tuple[pl.Series | None, list[tuple[int, int, int]]]:
+    """The order in which rows are to be cut (None: as they stand), and start, length and slices of each of the `pieces`."""
     rows = players.len()
     if not rows:
         return None, []
     limit = min(most, -(-rows // max(1, min(spread, rows // worth))) + rows // SLICES + 1)
     if rows <= limit:
-        return None, [(0, rows)]
+        return None, [(0, rows, ANYWHERE)]
     # Each part is a range of the same slices, in every page: a request that waits has the same players as few others.
     # One number says the slice and, in its lower half, the row: they are sorted once, and rows of a slice keep their order.
     placed = pl.select(pl.lit(players) % SLICES * HALF + pl.int_range(rows, dtype=pl.UInt64)).to_series().sort()
-    sizes = (placed // HALF).rle().struct.field("len").to_list()
-    return (placed % HALF).cast(pl.UInt32), list(ranges(sizes, limit, most))
+    groups = (placed // HALF).rle().struct
+    sizes, slices = groups.field("len").to_list(), groups.field("value").to_list()
+    return (placed % HALF).cast(pl.UInt32), list(ranges(sizes, slices, limit, most))
 
 
-def ranges(sizes: list[int], limit: int, most: int) -> Iterator[tuple[int, int]]:
-    """Start and length of parts that end between groups of these sizes, of at most `limit` rows or one group.
+def ranges(sizes: list[int], slices: list[int], limit: int, most: int) -> Iterator[tuple[int, int, int]]:
+    """Start, length and slices of parts that end between groups of these sizes, of at most `limit` rows or one group.
 
     A group of more than `most` rows fills several.
     """
-    start = length = 0
-    for size in [*sizes, limit + 1]:
+    start = length = held = 0
+    for size, each in zip([*sizes, limit + 1], [*slices, 0], strict=True):
         if length and length + size > limit:
-            yield from ((at, min(most, start + length - at)) for at in range(start, start + length, most))
-            start, length = start + length, 0
+            yield from ((at, min(most, start + length - at), held) for at in range(start, start + length, most))
+            start, length, held = start + length, 0, 0
         length += size
+        held |= 1 << each
 
 
 def weight(events: Events) -> float:
@@ -127,7 +138,11 @@ def batches(
         theirs = frame.get_column(PLAYER).is_in(pl.Series(list(apart), dtype=pl.UInt64).implode())
         waiting = [
             *cut_with_texts(frame.filter(~theirs), texts.filter(~theirs), most, worth, spread),
-            *cut_with_texts(frame.filter(theirs), texts.filter(theirs), most, 1, APART),
+            # Others are in the same slices, and must not seem to be in the same requests.
+            *(
+                (piece, its_texts, ANYWHERE)
+                for piece, its_texts, _ in cut_with_texts(frame.filter(theirs), texts.filter(theirs), most, 1, APART)
+            ),
         ]
     else:
         waiting = cut_with_texts(frame, texts, most, worth, spread)
@@ -135,14 +150,17 @@ def batches(
     longest: int = texts.str.len_bytes().max() or 0  # type: ignore[assignment] # a number
     small = (longest + 1) * most + BRACKETS <= most_bytes  # whatever is in them
     while waiting:
-        piece, texts = waiting.pop()
+        piece, texts, slices = waiting.pop()
         if small or int(texts.str.len_bytes().sum()) + texts.len() - 1 + BRACKETS <= most_bytes:
-            ready.append(Batch(array(texts), Events(piece, events.raw)))
+            ready.append(Batch(array(texts), Events(piece, events.raw), slices))
         elif piece.height == 1:
             large.append(Events(piece, events.raw))
         else:
             half = piece.height // 2
-            waiting += [(piece.slice(half), texts.slice(half)), (piece.slice(0, half), texts.slice(0, half))]
+            waiting += [
+                (piece.slice(half), texts.slice(half), slices),
+                (piece.slice(0, half), texts.slice(0, half), slices),
+            ]
     return ready, large
 
 
@@ -151,7 +169,7 @@ def cut_with_texts(frame: pl.DataFrame, texts: pl.Series, most: int, worth: int,
     order, cuts = cut(frame.get_column(PLAYER), most, worth, spread)
     if order is not None:
         frame, texts = frame[order], texts.gather(order)
-    return [(frame.slice(start, length), texts.slice(start, length)) for start, length in cuts]
+    return [(frame.slice(start, length), texts.slice(start, length), slices) for start, length, slices in cuts]
 
 
 def encode(events: Events) -> bytes:
@@ -232,32 +250,40 @@ def glued(names: tuple[str, ...], lacking: frozenset[str], texts: tuple[str, ...
     """
     value = wire_values(texts, escaped)
     opening = [
-        pl.lit('{"eid":"'), pl.col(EID), pl.lit('","event_date":'), pl.col(DATE).cast(pl.String),
-        pl.lit(',"ext_brand_id":'), *value(BRAND), pl.lit(',"user_ext_id":'), *value(USER),
-        pl.lit(',"event_type":'), *value(TYPE), pl.lit(',"payload":{'),
+        '{"eid":"', pl.col(EID), '","event_date":', pl.col(DATE).cast(pl.String), ',"ext_brand_id":', *value(BRAND),
+        ',"user_ext_id":', *value(USER), ',"event_type":', *value(TYPE), ',"payload":{',
     ]  # fmt: skip
     certain = next((place for place, name in enumerate(names) if name not in lacking), None)
-    payload: list[pl.Expr] = []
+    payload: list[str | pl.Expr] = []
     for place, name in enumerate(names):
         before, after = (",", "") if certain is None or place > certain else ("", "" if place == certain else ",")
-        pieces_of_it = [pl.lit(f"{before}{json.dumps(name)}:"), *value(name), *([pl.lit(after)] if after else [])]
-        payload += [pl.concat_str(pieces_of_it)] if name in lacking else pieces_of_it
+        written = [f"{before}{json.dumps(name)}:", *value(name), after]
+        payload += [pl.concat_str(joined(written))] if name in lacking else written
     if payload and certain is None:
-        payload = [pl.concat_str(payload, ignore_nulls=True).str.strip_prefix(",")]
-    return pl.concat_str([*opening, *payload, pl.lit("}}")], ignore_nulls=True).alias(JSON)
+        payload = [pl.concat_str(joined(payload), ignore_nulls=True).str.strip_prefix(",")]
+    return pl.concat_str(joined([*opening, *payload, "}}"]), ignore_nulls=True).alias(JSON)
 
 
-def wire_values(texts: tuple[str, ...], escaped: frozenset[str]) -> Callable[[str], list[pl.Expr]]:
-    """What stands after the colon, by column name: expressions to be glued."""
+def joined(written: Sequence[str | pl.Expr]) -> Iterator[pl.Expr]:
+    """Texts and expressions, those texts as one that stand together: each that is glued costs time in every row."""
+    for is_text, run in groupby(written, lambda each: isinstance(each, str)):
+        if not is_text:
+            yield from run  # type: ignore[misc] # no text is among these
+        elif text := "".join(run):  # type: ignore[arg-type] # and nothing else among those
+            yield pl.lit(text)
 
-    def value(name: str) -> list[pl.Expr]:
+
+def wire_values(texts: tuple[str, ...], escaped: frozenset[str]) -> Callable[[str], list[str | pl.Expr]]:
+    """What stands after the colon, by column name: texts and expressions to be glued."""
+
+    def value(name: str) -> list[str | pl.Expr]:
         column = pl.col(name)
         if name in escaped:
             # polars escapes only inside an object, here {"":"…"}.
             wrapped = pl.struct(column.alias("")).struct.json_encode()
             return [pl.when(column.is_not_null()).then(wrapped.str.slice(4).str.head(-1))]
         if name in texts:
-            return [pl.lit('"'), column, pl.lit('"')]
+            return ['"', column, '"']
         return [column.cast(pl.String)]
 
     return value

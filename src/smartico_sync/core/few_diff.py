@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import polars as pl
 from msgspec import Struct
 
+from smartico_sync.core import few_columns
 from smartico_sync.core.events import PLAYER, POSITION, SEED
 from smartico_sync.core.few_profiles import filled
 from smartico_sync.core.few_texts import FEW, are_few, hmac_sha256
@@ -19,6 +19,8 @@ from smartico_sync.core.validation import IMMUTABLE
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from collections.abc import Set as AbstractSet
+
+    import polars as pl
 
 __all__ = ["ToldApart", "clearable_of", "few_states"]
 
@@ -72,11 +74,11 @@ def few_states(frame: pl.DataFrame, known: pl.DataFrame, told: ToldApart, secret
     return table(
         [
             frame.get_column(PLAYER).alias("id"),
-            pl.Series("eid", eids, dtype=pl.String),
-            pl.Series("whole", wholes, dtype=pl.Binary),
-            pl.Series("parts", parts, dtype=pl.Binary),
+            few_columns.column("text", eids, "eid"),
+            few_columns.column("bytes", wholes, "whole"),
+            few_columns.column("bytes", parts, "parts"),
             frame.get_column(POSITION),
-            pl.Series("changed", changed, dtype=pl.Boolean),
+            few_columns.column("truth", changed, "changed"),
         ]
     )
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from smartico_sync.core import few_columns
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
@@ -28,13 +30,13 @@ def older(players: pl.Series, cursor_at: pl.Series, known: pl.DataFrame) -> pl.S
         before = newest.get(player)
         mask.append(at is not None and before is not None and at < before)
         newest[player] = max((each for each in (at, before) if each is not None), default=None)
-    return pl.Series(mask, dtype=pl.Boolean) if any(mask) else None
+    return few_columns.column("truth", mask) if any(mask) else None
 
 
 def glued(columns: Iterable[pl.Series], before: str = "", behind: str = "") -> pl.Series:
     """The texts of columns as one, null where one of them is, with the same text before and behind each."""
     rows = zip(*(column.to_list() for column in columns), strict=True)
-    return pl.Series([None if None in row else "".join((before, *row, behind)) for row in rows], dtype=pl.String)
+    return few_columns.column("text", [None if None in row else "".join((before, *row, behind)) for row in rows])
 
 
 def filled(values: pl.Series) -> list[str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
 
+from smartico_sync.core import few_columns
 from smartico_sync.core.conversion import CODED, natural
 from smartico_sync.core.few_texts import are_few
 
@@ -52,7 +53,7 @@ def made(frame: pl.DataFrame, steps: Sequence[Step]) -> pl.DataFrame:
 
 def same(text: str) -> Maker:
     """The same text in every row."""
-    return lambda rows: pl.Series([text] * rows.height, dtype=pl.String)
+    return lambda rows: few_columns.column("text", [text] * rows.height)
 
 
 def key(columns: Sequence[str]) -> Maker:
@@ -62,8 +63,8 @@ def key(columns: Sequence[str]) -> Maker:
         held = [rows.get_column(column) for column in columns]
         if any(each.dtype != pl.String or each.null_count() for each in held):
             return None
-        return pl.Series(
-            [",".join(row) for row in zip(*(each.to_list() for each in held), strict=True)], dtype=pl.String
+        return few_columns.column(
+            "text", [",".join(row) for row in zip(*(each.to_list() for each in held), strict=True)]
         )
 
     return joined if columns else lambda rows: rows.get_column("@cursor")
@@ -88,7 +89,7 @@ def words(column: Column, said: Mapping[str, str]) -> Maker:
         values = rows.get_column(column.name)
         if column.family != "text" or values.dtype != pl.String:
             return None
-        return pl.Series([said.get(word) for word in values.to_list()], dtype=pl.String)
+        return few_columns.column("text", [said.get(word) for word in values.to_list()])
 
     return told
 
@@ -111,7 +112,7 @@ def dates(moments: Mapping[str, Maker | None], roles: Maker | None) -> Maker | N
             if made is None:
                 return None
             found[role] = made.to_list()
-        return pl.Series([found[role][place] for place, role in enumerate(asked)], dtype=pl.Int64)
+        return few_columns.column("whole number", [found[role][place] for place, role in enumerate(asked)])
 
     return dated
 
@@ -212,19 +213,19 @@ def all_inked(values: pl.Series) -> bool:
 
 def numbers_as_text(values: pl.Series) -> pl.Series:
     """Whole numbers in digits."""
-    return pl.Series([None if each is None else str(each) for each in values.to_list()], dtype=pl.String)
+    return few_columns.column("text", [None if each is None else str(each) for each in values.to_list()])
 
 
 def milliseconds(values: pl.Series) -> pl.Series:
     """Moments as epoch ms."""
     held = values.cast(pl.Int64).to_list()
-    return pl.Series([None if each is None else each // 1000 for each in held], dtype=pl.Int64)
+    return few_columns.column("whole number", [None if each is None else each // 1000 for each in held])
 
 
 def midnights(values: pl.Series) -> pl.Series:
     """Days as epoch ms."""
     held = values.cast(pl.Int64).to_list()
-    return pl.Series([None if each is None else each * DAY_MS for each in held], dtype=pl.Int64)
+    return few_columns.column("whole number", [None if each is None else each * DAY_MS for each in held])
 
 
 def decimals(values: pl.Series) -> pl.Series | None:

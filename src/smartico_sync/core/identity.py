@@ -20,7 +20,8 @@ import polars as pl
 import polars_hash as plh
 from msgspec import Struct
 
-from smartico_sync.core.few_texts import are_few, hmac_sha256, sha256, xxh64
+from smartico_sync.core import few_columns
+from smartico_sync.core.few_texts import FEW, are_few, hmac_sha256, sha256, xxh64
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -49,6 +50,10 @@ FORMATS = 2  # of event ids, ledger keys and fingerprints; golden values in test
 SEPARATOR, MARK = "\x1f", "\x1e"
 NULL = f"{MARK}-"
 SEPARATORS = f"[{SEPARATOR}{MARK}]"
+SEPARATING = (SEPARATOR.encode(), MARK.encode())
+AT_ONCE = (
+    16_000_000  # bytes of columns that are looked through as one text each: a third of the time, and as much memory
+)
 CODED = 1024  # lists of names: a view has a handful
 NAMED = 8192  # names that are asked for again by every rescan; 200 bytes each
 CODE = 3  # characters that stand for a property's name: of 40 names, two share them once in 330 views
@@ -66,7 +71,7 @@ Part: TypeAlias = "str | Same | pl.Expr"  # a column by its name, a text, or wha
 def seeds(frame: pl.DataFrame, parts: Iterable[Part]) -> pl.Series:
     """One seed for each row (String, never null), of columns by name or of expressions; different parts never make the same one."""
     if are_few(frame):
-        return pl.Series("seed", seed_texts(frame, parts), dtype=pl.String)
+        return few_columns.column("text", seed_texts(frame, parts), "seed")
     return seeded(frame, parts, lambda seed: seed)
 
 
@@ -115,16 +120,30 @@ def framed_text(text: str) -> str:
     return f"{MARK}{len(text.encode())}:{text}" if SEPARATOR in text or MARK in text else text
 
 
-def seeded(frame: pl.DataFrame, parts: Iterable[Part], made: Callable[[pl.Expr], pl.Expr]) -> pl.Series:
-    """What is made of the seed of each row, seed and hash in one go."""
-    named = [part if isinstance(part, str) else expression(part).alias(f"@{place}") for place, part in enumerate(parts)]
-    columns = frame if all(isinstance(part, str) for part in named) else frame.select(named)
-    names = [part if isinstance(part, str) else f"@{place}" for place, part in enumerate(named)]
+def seeded(
+    frame: pl.DataFrame, parts: Iterable[Part], made: Callable[[pl.Expr], pl.Expr], before: str = ""
+) -> pl.Series:
+    """What is made of the seed of each row, and of a text `before` it, in one go."""
+    parts = list(parts)
+    named = {
+        f"@{place}": part if isinstance(part, str) else part.alias(f"@{place}")
+        for place, part in enumerate(parts)
+        if not isinstance(part, Same)
+    }
+    plain = all(isinstance(part, str) for part in named.values())
+    columns = frame if plain else frame.select(named.values())
+    names = [part if isinstance(part, str) else name for name, part in named.items()]
     written = [
         text.fill_null(NULL) if columns.get_column(name).null_count() else text
         for name, text in zip(names, framed(columns, names), strict=True)
     ]
-    return columns.select(made(pl.concat_str(written, separator=SEPARATOR)).alias("seed")).to_series()
+    form = SEPARATOR.join(braced(framed_text(part.text)) if isinstance(part, Same) else "{}" for part in parts)
+    return columns.select(made(pl.format(braced(before) + form, *written)).alias("seed")).to_series()
+
+
+def braced(text: str) -> str:
+    """A text as a form for `format`, which takes half as long as to glue columns and literals."""
+    return text.replace("{", "{{").replace("}", "}}")
 
 
 def extended(seed: pl.Series, part: pl.Series) -> pl.Series:
@@ -155,8 +174,11 @@ def framed(frame: pl.DataFrame, names: Sequence[str]) -> list[pl.Expr]:
 
 def with_separators(frame: pl.DataFrame, names: Sequence[str]) -> frozenset[str]:
     """Which of these columns hold a separator. Hardly ever one does: then nothing need be written another way."""
-    found = frame.select(pl.col(names).str.contains(SEPARATORS).any()).row(0, named=True)
-    return frozenset(name for name in names if found[name])
+    if sum(frame.get_column(name).estimated_size() for name in set(names)) > AT_ONCE:
+        found = frame.select(pl.col(names).str.contains(SEPARATORS).any()).row(0, named=True)
+        return frozenset(name for name in names if found[name])
+    joined = frame.select(pl.col(list(dict.fromkeys(names))).str.join("").cast(pl.Binary)).row(0, named=True)
+    return frozenset(name for name, text in joined.items() if any(each in text for each in SEPARATING))
 
 
 def marked(text: pl.Expr) -> pl.Expr:
@@ -197,11 +219,13 @@ def content_texts(frame: pl.DataFrame, names: Sequence[str], before: Sequence[st
 def content(frame: pl.DataFrame, names: Sequence[str], before: Sequence[str]) -> pl.Expr:
     """The seed of what rows hold."""
     code = codes(names)
-    glued: list[pl.Expr] = [part for name in before for part in (pl.col(name).cast(pl.String), pl.lit(SEPARATOR))]
+    form, glued = f"{{}}{SEPARATOR}" * len(before), [pl.col(name).cast(pl.String).fill_null("") for name in before]
     for name, value in zip(names, framed(frame, names), strict=True):
-        part = [pl.lit(code[name]), value, pl.lit(SEPARATOR)]
-        glued += [pl.concat_str(part)] if frame.get_column(name).null_count() else part
-    return pl.concat_str(glued or [pl.lit("")], ignore_nulls=True)
+        part = f"{braced(code[name])}{{}}{SEPARATOR}"
+        lacking = frame.get_column(name).null_count()
+        form += "{}" if lacking else part
+        glued.append(pl.format(part, value).fill_null("") if lacking else value)
+    return pl.format(form, *glued)
 
 
 def codes(names: Sequence[str]) -> Mapping[str, str]:
@@ -233,7 +257,7 @@ def row_ids(frame: pl.DataFrame, parts: Iterable[Part]) -> pl.Series:
 
 def uuids_few(seeds: Iterable[str]) -> pl.Series:
     """The same for a handful."""
-    return pl.Series("seed", [uuid_text(seed) for seed in seeds], dtype=pl.String)
+    return few_columns.column("text", [uuid_text(seed) for seed in seeds], "seed")
 
 
 def uuid_text(seed: str) -> str:
@@ -250,12 +274,8 @@ def digest(seed: pl.Expr) -> pl.Expr:
 def uuids(digests: pl.DataFrame) -> pl.Series:
     """The UUIDs of digests [seed String]."""
     hexes = pl.col("seed").str
-    return digests.select(
-        pl.concat_str(
-            hexes.slice(0, 8), pl.lit("-"), hexes.slice(8, 4), pl.lit("-8"), hexes.slice(12, 3), pl.lit("-8"),
-            hexes.slice(15, 3), pl.lit("-"), hexes.slice(18, 12),
-        )
-    ).to_series()  # fmt: skip
+    cut = (hexes.slice(start, length) for start, length in ((0, 8), (8, 4), (12, 3), (15, 3), (18, 12)))
+    return digests.select(pl.format("{}-{}-8{}-8{}-{}", *cut).alias("seed")).to_series()
 
 
 def fingerprints(seed: pl.Series, secret: bytes) -> pl.Series:
@@ -290,19 +310,19 @@ def keyed_hash(seed: pl.Series, secret: bytes) -> pl.Series:
     """XXH64 (UInt64) of the secret in hexadecimal digits and the seed."""
     if are_few(seed):
         return keyed_few(seed.to_list(), secret)
-    return seed.to_frame("seed").select(keyed(secret)(pl.col("seed"))).to_series()
+    return seed.to_frame("seed").select(hashed(pl.format(f"{secret.hex()}{{}}", "seed")).alias("seed")).to_series()
 
 
 def row_hashes(frame: pl.DataFrame, parts: Iterable[Part], secret: bytes) -> pl.Series:
     """The same of each row's seed, as `seeds` makes it."""
-    if are_few(frame):
-        return keyed_few(seed_texts(frame, parts), secret)
-    return seeded(frame, parts, keyed(secret))
+    if frame.height <= FEW:
+        return keyed_few(seed_texts(frame, parts) if frame.height else [], secret)
+    return seeded(frame, parts, hashed, secret.hex())
 
 
 def keyed_few(seeds: Iterable[str], secret: bytes) -> pl.Series:
     """The same for a handful."""
-    return pl.Series("seed", [keyed_text(seed, secret) for seed in seeds], dtype=pl.UInt64)
+    return few_columns.column("hash", [keyed_text(seed, secret) for seed in seeds], "seed")
 
 
 @lru_cache(maxsize=NAMED)
@@ -315,11 +335,10 @@ def signed(hashes: pl.Series) -> pl.Series:
     """The same 64 bits as Int64: SQL's integers are signed; equal bits, equal names."""
     if are_few(hashes):
         numbers = [None if each is None else each - (each >> 63 << 64) for each in hashes.to_list()]
-        return pl.Series(hashes.name, numbers, dtype=pl.Int64)
+        return few_columns.column("whole number", numbers, hashes.name)
     return hashes.reinterpret(signed=True)
 
 
-def keyed(secret: bytes) -> Callable[[pl.Expr], pl.Expr]:
-    """How a seed is hashed under the secret."""
-    before = pl.lit(secret.hex())
-    return lambda seed: plh.NonCryptographicHashingNameSpace(pl.concat_str([before, seed])).xxhash64()
+def hashed(text: pl.Expr) -> pl.Expr:
+    """XXH64 of a text."""
+    return plh.NonCryptographicHashingNameSpace(text).xxhash64()

@@ -13,13 +13,14 @@ from smartico_sync.core.few_rows import Step, made
 from smartico_sync.core.flaws import Flaws, moments_in, unreadable
 from smartico_sync.core.identity import Same, contents, fingerprints, row_hashes, row_ids, seeds
 from smartico_sync.core.picked import renamed
-from smartico_sync.core.row_values import converted, envelope, few_converted
+from smartico_sync.core.row_values import converted, envelope, few_converted, inked_columns
 from smartico_sync.core.selection import chosen
 from smartico_sync.core.told_sets import MARK
 from smartico_sync.core.view_mapping import Steps
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from collections.abc import Set as AbstractSet
 
     from smartico_sync.catalogue.kinds import Kind
     from smartico_sync.core.identity import Part
@@ -95,21 +96,22 @@ def events(mapping: ViewMapping, page: pl.DataFrame) -> Mapped:
 
 def steps_for(mapping: ViewMapping, page: pl.DataFrame) -> Steps:
     """The expressions for pages with such columns, built once: for a page of one row they cost more than running them."""
-    shape = (tuple(page.columns), tuple(page.dtypes))
+    inked = inked_columns(mapping, page)
+    shape = (tuple(page.columns), tuple(page.dtypes), inked)
     found = mapping.steps.get(shape)
     if found is None:
         if len(mapping.steps) >= SHAPES:
             mapping.steps.clear()
-        found = mapping.steps[shape] = steps_of(mapping, page)
+        found = mapping.steps[shape] = steps_of(mapping, page, inked)
     return found
 
 
-def steps_of(mapping: ViewMapping, page: pl.DataFrame) -> Steps:
+def steps_of(mapping: ViewMapping, page: pl.DataFrame, inked: AbstractSet[str]) -> Steps:
     """Build them."""
-    conversions = [(known, converted(known, page)) for known in mapping.properties]
+    conversions = [(known, converted(known, page, inked)) for known in mapping.properties]
     columns = {wire_name(mapping, known): f"@@{known.name}" for known, _ in conversions}
     return Steps(
-        envelope(mapping, page.schema),
+        envelope(mapping, page.schema, inked),
         tuple(
             Step(f"@@{known.name}", value.expr.alias(f"@@{known.name}"), few_converted(known, page.schema))
             for known, value in conversions

@@ -25,7 +25,11 @@ def picked(frame: pl.DataFrame, names: Iterable[str]) -> pl.DataFrame:
 
 def renamed(frame: pl.DataFrame, names: Mapping[str, str]) -> pl.DataFrame:
     """These columns, in this order, by the names that they are to have."""
-    return table(frame.get_column(name).alias(to_be) for to_be, name in names.items())
+    if len(set(names.values())) < len(names):
+        return table(frame.get_column(name).alias(to_be) for to_be, name in names.items())
+    made = picked(frame, names.values())
+    made.columns = list(names)
+    return made
 
 
 def replaced(frame: pl.DataFrame, columns: Iterable[pl.Series]) -> pl.DataFrame:

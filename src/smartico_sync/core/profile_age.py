@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from smartico_sync.core import few_profiles
+from smartico_sync.core import few_columns, few_profiles
 from smartico_sync.core.cursor_time import PER_MS
 from smartico_sync.core.events import PLAYER
 from smartico_sync.core.few_texts import are_few
@@ -35,7 +35,9 @@ def cursors(rows: pl.DataFrame, relation: Relation, latest_ms: int) -> pl.Series
     if cursor.dtype.is_temporal():
         moments, latest = cursor.cast(pl.Datetime("us")).cast(pl.Int64), latest_ms * 1000
         if are_few(moments):
-            return pl.Series("cursor_at", [at if at is None else min(at, latest) for at in moments], dtype=pl.Int64)
+            return few_columns.column(
+                "whole number", [at if at is None else min(at, latest) for at in moments.to_list()], "cursor_at"
+            )
         return moments.clip(upper_bound=latest).alias("cursor_at")
     if relation.cursor_column.family in NUMBERS:
         return cursor.cast(pl.Int64, strict=False).alias("cursor_at")

@@ -241,6 +241,11 @@ class Holds(Struct, frozen=True, eq=False):
     own: set[int] = field(default_factory=set)
     earlier: tuple[AbstractSet[int], ...] = ()
 
+    @property
+    def anybody(self) -> bool:
+        """Whether anything has to wait, as far as is known now."""
+        return bool(self.own) or any(self.earlier)
+
     def overtaken(self, players: AbstractSet[int]) -> set[int]:
         """Those of the players of whom something earlier was not accepted, as far as is known now."""
         return {player for held in (*self.earlier, self.own) if held for player in held & players}

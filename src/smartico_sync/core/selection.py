@@ -30,6 +30,7 @@ __all__ = [
 ]
 
 ROLE = "@role"  # String: the row's role, in views that hold several and only while rows are mapped
+COMPARED = 4  # words: to compare texts with each costs less than to look them up, a fifth for two of them
 FLAGS = frozenset({"true", "false"})
 FLAG_FAMILIES = frozenset({"boolean", "integer", "decimal", "float"})
 
@@ -68,7 +69,7 @@ def role_of(mapping: ViewMapping, schema: Mapping[str, pl.DataType]) -> pl.Expr:
     column = mapping.relation.column(options.type_column)
     if not options.roles or column is None:
         return pl.lit(implied_role(mapping.kind, options))
-    return words_of(column).replace_strict(roles_by_word(mapping, column, schema), default=None, return_dtype=pl.String)
+    return said(words_of(column), roles_by_word(mapping, column, schema))
 
 
 def roles_by_word(mapping: ViewMapping, column: Column, schema: Mapping[str, pl.DataType]) -> dict[str, str]:
@@ -91,12 +92,19 @@ def type_of(mapping: ViewMapping, schema: Mapping[str, pl.DataType]) -> pl.Expr:
     column = mapping.relation.column(options.type_column)
     if not options.roles or column is None:
         return pl.lit(options.event_type or kind.event_types[""])
-    return words_of(column).replace_strict(types_by_word(mapping, column, schema), default=None, return_dtype=pl.String)
+    return said(words_of(column), types_by_word(mapping, column, schema))
 
 
 def types_by_word(mapping: ViewMapping, column: Column, schema: Mapping[str, pl.DataType]) -> dict[str, str]:
     """The event type of each word that the type column may hold."""
     return {word: mapping.kind.event_types[role] for word, role in roles_by_word(mapping, column, schema).items()}
+
+
+def said(words: pl.Expr, meaning: Mapping[str, str]) -> pl.Expr:
+    """What each word stands for; null for one without a meaning."""
+    if not 0 < len(meaning) <= COMPARED:
+        return words.replace_strict(meaning, default=None, return_dtype=pl.String)
+    return pl.coalesce(pl.when(words == word).then(pl.lit(meant)) for word, meant in meaning.items())
 
 
 def implied_role(kind: Kind, options: Options) -> str:

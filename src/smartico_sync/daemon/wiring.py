@@ -14,14 +14,13 @@ from smartico_sync.daemon.state_place import state_place
 from smartico_sync.delivery.router import Router
 from smartico_sync.delivery.token import Token
 from smartico_sync.errors import DriverMissing
-from smartico_sync.observe.endpoint import Endpoint
-from smartico_sync.observe.server import Access
 from smartico_sync.observe.status_board import StatusBoard
 from smartico_sync.pii.keys import parse_key
 from smartico_sync.pii.protection import Protection
 from smartico_sync.pii.registry import create
 from smartico_sync.sources.registry import open_source, open_stream
-from smartico_sync.state.place import ServerPlace
+from smartico_sync.sources.sql.known_statements import known
+from smartico_sync.state.place import FilePlace, ServerPlace
 from smartico_sync.tracking.loop import ViewLoop
 from smartico_sync.tracking.memory_budget import MemoryBudget
 from smartico_sync.tracking.session import Equipment
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
 
     from smartico_sync.config.models import Configuration, Health, SourceConfig, Tracing, View
     from smartico_sync.core.tracing import Tracer
+    from smartico_sync.observe.endpoint import Endpoint
     from smartico_sync.sources.protocol import Source
     from smartico_sync.sources.stream import Stream
     from smartico_sync.state.place import Place
@@ -118,6 +118,9 @@ def endpoint_of(health: Health, board: StatusBoard, base: Path) -> Endpoint | No
     """The endpoint for monitoring, at work; None when there is to be none. ConfigError when its token is of no use."""
     if health.listen == "off":
         return None
+    from smartico_sync.observe.endpoint import Endpoint  # noqa: PLC0415 - `--once` has none
+    from smartico_sync.observe.server import Access  # noqa: PLC0415 - likewise
+
     token = None
     if health.token is not None:
         file = base / health.token_file if health.token_file else None
@@ -144,6 +147,9 @@ def assemble(
     sources, streams = sources_of(configuration), streams_of(configuration)
     place = place or state_place(configuration, base)
     store = stack.enter_context(place.open())
+    if isinstance(place, FilePlace):
+        known.open(store.path, store.secret)
+        stack.callback(known.save)
     closes = [source.close for source in sources.values()] + [stream.close for stream in streams.values()]
     stack.callback(all_at_once, closes, CLOSE_S)
     delivery = Router(

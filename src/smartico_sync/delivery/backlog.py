@@ -82,7 +82,7 @@ class Backlog:
         What is left of the request stays in it; a request of which nothing is left is finished.
         """
         holds = request.pending.holds
-        held = holds.overtaken(request.players) if holds is not None else set()
+        held = holds.overtaken(request.players) if holds is not None and holds.anybody else set()
         if not held and unknown.keys().isdisjoint(request.brands if unknown else ()):
             return
         refused: dict[int, Refused] = {}

@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
-import gzip
 import os
 import re
-import ssl
 import time
 import zlib
 from contextlib import closing
 from datetime import UTC
-from email.utils import parsedate_to_datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
-
-import httpx
 
 from smartico_sync import __version__
 from smartico_sync.core.verdicts import judge, of_the_api
-from smartico_sync.delivery.failures import NotConnected, TurnedAway
 from smartico_sync.delivery.proxies import proxy_for
-from smartico_sync.delivery.transport import Transport
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from smartico_sync.core.verdicts import Cause, Outcome, Verdict
     from smartico_sync.delivery.token import Token
+    from smartico_sync.delivery.transport import Transport
 
 __all__ = ["Answer", "Client"]
 
 MOST_ANSWER_BYTES = 4_000_000  # of an answer that was compressed; what comes over the wire is limited there
-GZIP_LEVEL = 1  # events repeat themselves: the fastest level already halves them many times
 NOT_READ = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")  # by OpenSSL, whose variables count for everything here
 GZIP_MAGIC = b"\x1f\x8b"  # no JSON begins so
 SECONDS = re.compile(r"[0-9]+(?:\.[0-9]*)?")
@@ -56,7 +50,8 @@ class Answer(NamedTuple):
 class Client:
     """Posts bodies to one URL over kept-alive connections; thread-safe. `key` is where the configuration has the URL.
 
-    ConfigError when the environment names a proxy that cannot be used.
+    ConfigError when the environment names a proxy that cannot be used. What speaks HTTP is imported by the first request: a tenth
+    of a start, and most polls find nothing to send.
     """
 
     def __init__(
@@ -69,12 +64,20 @@ class Client:
         key: str = "smartico.url",
         environ: Mapping[str, str] = os.environ,
     ) -> None:
-        self.url, self.token, self.key = httpx.URL(url), token, key
-        self.encoding = encoding
+        self.url, self.token, self.key = url, token, key
+        self.encoding, self.timeout_ms = encoding, timeout_ms
         self.proxy = proxy_for(url, environ)
         self.offset_s: float | None = None
         self.date = ""  # as the last answer had it: within its second there is nothing new in it
-        self.transport = Transport(url, timeout_s=timeout_ms / 1000, proxy=self.proxy)
+        if self.proxy is not None:
+            _ = self.transport  # what its scheme needs may not be installed
+
+    @cached_property
+    def transport(self) -> Transport:
+        """The connections. Two first requests at once may make two of them, of which one is used once."""
+        from smartico_sync.delivery.transport import Transport  # noqa: PLC0415 - see above
+
+        return Transport(self.url, timeout_s=self.timeout_ms / 1000, proxy=self.proxy)
 
     @property
     def clock_ahead_ms(self) -> int | None:
@@ -90,14 +93,20 @@ class Client:
 
     def exchange(self, body: bytes) -> Answer:
         """Send one body."""
+        import httpx  # noqa: PLC0415 - see above
+
+        from smartico_sync.delivery.failures import NotConnected, TurnedAway  # noqa: PLC0415 - likewise
+
         headers = {**HEADERS, "Authorization": self.token.read()}
         if self.encoding == "gzip":
-            body = gzip.compress(body, GZIP_LEVEL)
+            from smartico_sync.delivery.compression import compressed  # noqa: PLC0415 - likewise
+
+            body = compressed(body)
             headers["Content-Encoding"] = "gzip"
         try:
             # No httpx.Client around it: what one does for cookies and redirects costs half as much as the exchange.
             with closing(
-                self.transport.handle_request(httpx.Request("POST", self.url, headers=headers, content=body))
+                self.transport.handle_request(httpx.Request("POST", self.transport.url, headers=headers, content=body))
             ) as response:
                 answer = plain(b"".join(response.iter_raw()))
         except NotConnected as error:
@@ -149,11 +158,13 @@ class Client:
 
     def drop_idle(self) -> None:
         """Let the next requests make new connections."""
-        self.transport.drop_idle()
+        if "transport" in self.__dict__:
+            self.transport.drop_idle()
 
     def close(self) -> None:
         """Close every connection."""
-        self.transport.close()
+        if "transport" in self.__dict__:
+            self.transport.close()
 
 
 def authority_hint() -> str:
@@ -170,6 +181,8 @@ def authority_hint() -> str:
 
 def holds_certificates(file: str) -> bool:
     """Whether certificates can be read there: OpenSSL says nothing about a file of which it can make nothing."""
+    import ssl  # noqa: PLC0415 - only where a certificate was of no use
+
     try:
         ssl.create_default_context(cafile=file)
     except OSError:
@@ -209,6 +222,8 @@ def retry_after(headers: Mapping[str, str], now: float) -> float:
 
 def moment(text: str) -> float | None:
     """The epoch seconds of an HTTP date; None when it is none."""
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415 - only of an answer
+
     try:
         found = parsedate_to_datetime(text)
         return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()

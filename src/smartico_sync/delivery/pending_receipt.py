@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from smartico_sync.core.events import Events
     from smartico_sync.core.records import Holds
-    from smartico_sync.delivery.protocol import Priority
+    from smartico_sync.delivery.protocol import Priority, Requests
     from smartico_sync.errors import DeliveryError
 
 __all__ = ["NUMBERS", "PendingReceipt"]
@@ -28,11 +28,19 @@ NUMBERS = count(1)  # of sends and of requests of this process, for the log
 class PendingReceipt:
     """Counts verdicts until every event has one. The destination holds its lock around every call. `number`: of the send, for the log."""
 
-    def __init__(self, view: str, priority: Priority, events: Events, holds: Holds | None = None) -> None:
+    def __init__(
+        self,
+        view: str,
+        priority: Priority,
+        events: Events,
+        holds: Holds | None = None,
+        requests: Requests = "spread",
+    ) -> None:
         self.view, self.number = view, next(NUMBERS)
         self.span = UNDER_WAY.get()
         self.priority: Priority = priority
         self.holds = holds
+        self.requests_are: Requests = requests
         self.future: Future[Receipt] = Future()
         self.open = len(events)
         self.delivered = 0

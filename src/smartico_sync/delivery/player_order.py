@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
+from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,10 @@ class PlayerOrder:
     """
 
     def __init__(self) -> None:
-        self.tails: dict[int, Request] = {}
+        self.tails: dict[int, Request] = {}  # the last unfinished request of each player, but for those of backlogs
+        self.backlogs: list[
+            Request
+        ] = []  # the unfinished ones of those; of two that share a player the later one behind
         self.ready: dict[Priority, dict[str, deque[Request]]] = {"live": {}, "backfill": {}}
         self.postponed: list[tuple[float, int, Request]] = []
         self.numbers = count()
@@ -38,15 +42,39 @@ class PlayerOrder:
         self.turn = 0
 
     def add(self, request: Request) -> None:
-        """Queue a request behind the unfinished ones that share a player with it."""
-        request.ahead = {tail for tail in map(self.tails.get, request.players) if tail is not None}
-        for tail in request.ahead:
-            tail.followers[request] = None
-        self.tails.update(dict.fromkeys(request.players, request))
+        """Queue a request behind the unfinished ones that may share a player with it."""
+        request.ahead = {*self.tails_before(request), *self.backlogs_before(request)}
+        for earlier in request.ahead:
+            earlier.followers[request] = None
+        if request.backlog:
+            self.backlogs.append(request)
+        else:
+            self.tails.update(dict.fromkeys(request.players, request))
         if not request.ahead:
             self.offer(request)
-        elif any(tail.pace == "stuck" for tail in request.ahead):
+        elif any(earlier.pace == "stuck" for earlier in request.ahead):
             self.set_apart(request)
+
+    def tails_before(self, request: Request) -> set[Request]:
+        """The last one of each of its players that belongs to no backlog."""
+        if not self.tails:
+            return set()
+        return {tail for tail in map(self.tails.get, request.players) if tail is not None}
+
+    def backlogs_before(self, request: Request) -> set[Request]:
+        """Those of backlogs that it has to wait for: the last one of each of its players, at least."""
+        found = set[Request]()
+        left: set[int] | None = None  # of whom the last one is not found yet
+        for earlier in reversed(self.backlogs):
+            shared = request.compared(earlier)
+            if shared == "assumed":
+                found.add(earlier)
+            elif shared == "perhaps":
+                left = set(request.players) if left is None else left
+                if theirs := left & earlier.players:
+                    found.add(earlier)
+                    left -= theirs
+        return found
 
     def offer(self, request: Request) -> None:
         """Make a request ready to start, in its view's queue."""
@@ -97,16 +125,24 @@ class PlayerOrder:
     def finish(self, request: Request) -> None:
         """Let those behind the request go."""
         request.over = True
-        tails = self.tails
-        for player in request.players:
-            if tails.get(player) is request:
-                del tails[player]
-        for follower in request.followers:
-            follower.ahead.discard(request)
-            if not follower.ahead:
-                follower.pace = "usual"
-                self.offer(follower)
-        request.followers.clear()
+        if request.backlog:
+            with suppress(ValueError):  # all was forgotten meanwhile
+                self.backlogs.remove(request)
+        else:
+            tails = self.tails
+            for player in request.players:
+                if tails.get(player) is request:
+                    del tails[player]
+        for follower in list(request.followers):
+            self.detach(request, follower)
+
+    def detach(self, request: Request, follower: Request) -> None:
+        """Let one that is behind the request wait for it no longer."""
+        del request.followers[follower]
+        follower.ahead.discard(request)
+        if not follower.ahead:
+            follower.pace = "usual"
+            self.offer(follower)
 
     def stuck(self, request: Request) -> None:
         """A request takes long: let those behind it go, all but the events of its own players."""
@@ -114,7 +150,7 @@ class PlayerOrder:
         waiting, seen = [request], set[Request]()
         while waiting:
             for follower in list(waiting.pop().followers):
-                if follower not in seen:
+                if follower not in seen and follower.ahead:
                     apart = self.set_apart(follower)
                     seen.update((follower, *apart))
                     waiting += apart
@@ -124,7 +160,14 @@ class PlayerOrder:
 
         What is stuck itself now, for those behind it: at most one.
         """
-        held = {player for each in request.ahead if each.pace == "stuck" for player in each.players & request.players}
+        held = set[int]()
+        for each in [each for each in request.ahead if each.pace == "stuck"]:
+            if theirs := each.players & request.players:
+                held |= theirs
+            else:
+                self.detach(each, request)
+        if not held:
+            return []
         parted = request.parted(held)
         if parted is None and not held.issuperset(request.frame.get_column(PLAYER)):
             return []
@@ -139,9 +182,9 @@ class PlayerOrder:
         """Take the events of some players out of a request, as one of their own. Each waits for what holds its own players only."""
         apart = Request(
             theirs, request.pending, request.players & players, attempts=request.attempts, silences=request.silences,
-            sent_at=request.sent_at, trip=request.trip,
+            sent_at=request.sent_at, trip=request.trip, backlog=request.backlog,
         )  # fmt: skip
-        request.batch, request.players = others, request.players - players
+        request.batch, request.their_players = others, request.players - players
         for earlier in list(request.ahead):
             if not earlier.players.isdisjoint(apart.players):
                 earlier.followers[apart] = None
@@ -154,12 +197,16 @@ class PlayerOrder:
                 apart.followers[follower] = None
                 follower.ahead.add(apart)
             if follower.players.isdisjoint(request.players):
-                del request.followers[follower]
-                follower.ahead.discard(request)
-        for player in apart.players:
-            if self.tails.get(player) is request:
-                self.tails[player] = apart
+                self.detach(request, follower)
+        self.take_over(request, apart)
         return apart
+
+    def take_over(self, request: Request, later: Request) -> None:
+        """Part of a request is one of its own now, of `later.players` the last where the whole was."""
+        if not request.backlog:
+            self.tails.update((player, later) for player in later.players if self.tails.get(player) is request)
+        elif request in self.backlogs:
+            self.backlogs.insert(self.backlogs.index(request) + 1, later)
 
     def scatter(self, request: Request, pieces: int) -> int:
         """Divide a request that may start by player into so many at most, which may all start; how many there are beside it.
@@ -184,14 +231,20 @@ class PlayerOrder:
         first, *rest = batches
         for batch in reversed(rest):
             # Whoever waited for the whole waits for the last part.
-            later = Request(batch, request.pending, request.players, {request}, request.followers, trip="again")
+            later = Request(
+                batch,
+                request.pending,
+                request.players,
+                {request},
+                request.followers,
+                trip="again",
+                backlog=request.backlog,
+            )
             for follower in later.followers:
                 follower.ahead.discard(request)
                 follower.ahead.add(later)
             request.followers = {later: None}
-            for player in request.players:
-                if self.tails.get(player) is request:
-                    self.tails[player] = later
+            self.take_over(request, later)
         request.batch, request.trip = first, "again"
 
     def abandoned(self) -> list[Request]:
@@ -213,6 +266,7 @@ class PlayerOrder:
     def clear(self) -> None:
         """Forget everything."""
         self.tails.clear()
+        self.backlogs.clear()
         self.ready = {"live": {}, "backfill": {}}
         self.postponed.clear()
         self.startable = 0

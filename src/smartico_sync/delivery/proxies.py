@@ -8,14 +8,14 @@ from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-import urllib3
-
 from smartico_sync.core.discreet import Discreet
 from smartico_sync.errors import ConfigError, DriverMissing
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Mapping
+
+    import urllib3
 
 __all__ = ["Proxy", "pools", "proxy_for"]
 
@@ -61,6 +61,8 @@ def proxy_for(url: str, environ: Mapping[str, str]) -> Proxy | None:
 
 def parsed(variable: str, value: str) -> Proxy:
     """A proxy's URL; http when it has no scheme. What stands there may be secret, so it is never shown."""
+    import urllib3  # noqa: PLC0415 - only where there is a proxy
+
     try:
         parts = urlsplit(value if "://" in value else f"http://{value}")
         port = parts.port or (SOCKS_PORT if parts.scheme.startswith("socks") else PORTS.get(parts.scheme, 0))
@@ -105,6 +107,8 @@ def names(entry: str, host: str, port: int) -> bool:
 
 def pools(proxy: Proxy | None, tls: ssl.SSLContext | None, **options: Any) -> urllib3.PoolManager:
     """urllib3's connections, through the proxy if there is one. DriverMissing when SOCKS needs a package that is not there."""
+    import urllib3  # noqa: PLC0415 - only when something is sent
+
     if proxy is None:
         return urllib3.PoolManager(ssl_context=tls, **options)
     if proxy.scheme.startswith("socks"):

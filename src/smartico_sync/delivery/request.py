@@ -22,18 +22,23 @@ if TYPE_CHECKING:
 
 __all__ = ["Request"]
 
+Shared = Literal["none", "perhaps", "assumed"]
+
 
 class Request(Struct, eq=False):
-    """One request. `ahead` are the unfinished ones before it that hold a player of this one, `followers` those behind it.
+    """One request. `ahead` are the unfinished ones before it that may hold a player of this one, `followers` those behind it.
+
+    `their_players` are known once somebody has asked for `players`.
 
     `attempts` had no usable answer, the last was sent at `sent_at` (steady clock); `silences` of the latest none at all. `pace`:
     "stuck" when it, or one ahead of it, takes so long that nobody should wait for it who need not. `over`: it will not be
-    sent again. `trip`: whether its events may have been with the API before. `number`: for the log.
+    sent again. `trip`: whether its events may have been with the API before. `backlog`: the view whose backlog it belongs to, empty where
+    there is none. `number`: for the log.
     """
 
     batch: Batch
     pending: PendingReceipt
-    players: frozenset[int]
+    their_players: frozenset[int] | None = None
     ahead: set[Request] = field(default_factory=set)
     followers: dict[Request, None] = field(default_factory=dict)  # in the order in which they came
     attempts: int = 0
@@ -42,12 +47,33 @@ class Request(Struct, eq=False):
     pace: Literal["usual", "stuck"] = "usual"
     trip: Literal["first", "again"] = "first"
     over: bool = False
+    backlog: str = ""
     number: int = field(default_factory=partial(next, NUMBERS))
 
     @classmethod
     def of(cls, batch: Batch, pending: PendingReceipt) -> Request:
         """A request that nobody has sent yet."""
-        return cls(batch, pending, frozenset(batch.events.frame.get_column(PLAYER).to_list()))
+        return cls(batch, pending, backlog=pending.view if pending.requests_are == "full" else "")
+
+    @property
+    def players(self) -> frozenset[int]:
+        """Whose events these are, or were before some of them were settled; made when somebody asks: of a full request it takes a while."""
+        if self.their_players is None:
+            self.their_players = frozenset(self.frame.get_column(PLAYER).to_list())
+        return self.their_players
+
+    def compared(self, other: Request) -> Shared:
+        """What the slices tell of players whom two requests share.
+
+        In a view's backlog, whose requests each hold a range of slices, two of one slice are said to share one: to compare
+        all their players takes as long as the rest of the work on a request, and most often finds some.
+        """
+        mine, others = self.batch.slices, other.batch.slices
+        if not mine or not others:
+            return "perhaps"
+        if not mine & others:
+            return "none"
+        return "assumed" if self.backlog and self.backlog == other.backlog else "perhaps"
 
     @property
     def frame(self) -> pl.DataFrame:

@@ -148,7 +148,7 @@ class Router:
         requests: Requests = "spread",
     ) -> Future[Receipt]:
         """See the protocol."""
-        pending = PendingReceipt(view, priority, events, holds)
+        pending = PendingReceipt(view, priority, events, holds, requests)
         cut = [
             (destination, *destination.cut(piece, self.config.batch_bytes, requests))
             for destination, piece in self.routed(events)

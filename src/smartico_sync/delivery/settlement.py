@@ -55,7 +55,8 @@ class Settlement:
         """The API looked at the events."""
         self.dispatch.breaker.answered()
         self.dispatch.batch_size.answered()
-        self.dispatch.slow.answered(request.players, answer.seconds)
+        slow = self.dispatch.slow
+        slow.answered(request.players if slow.asks_for_players(answer.seconds) else (), answer.seconds)
         self.dispatch.answered_at = time.monotonic()
         if verdict.decision == "brand" or verdict.brands:
             self.unknown_brands(request, verdict)

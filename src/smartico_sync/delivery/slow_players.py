@@ -49,6 +49,10 @@ class SlowPlayers:
         if len(self.suspected) > MOST:
             self.suspected.clear()
 
+    def asks_for_players(self, seconds: float) -> bool:
+        """Whether it matters whose request was answered after so long."""
+        return bool(self.suspected) or seconds >= self.limit_s
+
     def answered(self, players: Collection[int], seconds: float) -> None:
         """The API answered a request of these players."""
         limit = self.limit_s

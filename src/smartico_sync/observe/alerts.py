@@ -9,14 +9,11 @@ import time
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
-import httpx
 import structlog
 
 from smartico_sync import __version__
 from smartico_sync.core.backoff import Backoff
-from smartico_sync.delivery.failures import TurnedAway
 from smartico_sync.delivery.proxies import proxy_for
-from smartico_sync.delivery.transport import Transport
 from smartico_sync.errors import SyncError, Unexpected
 from smartico_sync.observe.alert_message import message
 from smartico_sync.observe.finding import Finding
@@ -46,6 +43,10 @@ class Receiver:
     """One webhook. `note` returns at once; a thread posts, and tries again, until `close`. Its URL is told nowhere, but for the host."""
 
     def __init__(self, name: str, config: AlertReceiver, environ: Mapping[str, str] = os.environ) -> None:
+        import httpx  # noqa: PLC0415 - only where somebody is alerted
+
+        from smartico_sync.delivery.transport import Transport  # noqa: PLC0415 - likewise
+
         self.name, self.config = name, config
         self.url = httpx.URL(config.url.get_secret_value().strip() if config.url is not None else "")
         self.host = self.url.host
@@ -106,6 +107,10 @@ class Receiver:
 
     def post(self, body: bytes) -> str:
         """Post one message; what went wrong, without the URL."""
+        import httpx  # noqa: PLC0415 - see above
+
+        from smartico_sync.delivery.failures import TurnedAway  # noqa: PLC0415 - likewise
+
         headers = {"Content-Type": "application/json", "User-Agent": f"smartico-sync/{__version__}"}
         try:
             request = httpx.Request("POST", self.url, headers=headers, content=body)

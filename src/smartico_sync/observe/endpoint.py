@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from smartico_sync import __version__
 from smartico_sync.errors import StateError, StateHeld
 from smartico_sync.observe.cluster_status import with_cluster
-from smartico_sync.observe.health import Finding, Health, assess
+from smartico_sync.observe.health import Finding, Health, as_it_is, assess
 from smartico_sync.observe.logs import dropped_lines
 from smartico_sync.observe.server import Access, Server, listening
 from smartico_sync.observe.status_document import status_document
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from smartico_sync.observe.status_board import StatusBoard
     from smartico_sync.observe.view_status import ViewStatus
 
-__all__ = ["Endpoint", "as_it_is"]
+__all__ = ["Endpoint"]
 
 HTML = "text/html; charset=utf-8"
 WRITTEN = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS  # dead letters are counted by a code, which is a number
@@ -220,11 +220,6 @@ class Endpoint:
             self.server.shutdown()
             self.server.server_close()
         self.thread.join(2)
-
-
-def as_it_is(health: Health) -> Health:
-    """Where nobody keeps a journal."""
-    return health
 
 
 def no_dead_letters(view: str) -> Sequence[DeadLetter]:  # noqa: ARG001 - what a daemon knows that has no state yet

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import polars as pl
 from msgspec import Struct, field
 
+from smartico_sync.core import few_columns
 from smartico_sync.core.events import BRAND, USER, Events
 from smartico_sync.core.few_texts import are_few
 from smartico_sync.core.picked import replaced
@@ -97,7 +98,7 @@ def encrypted(texts: pl.Series, encryptor: Encryptor, players: Sequence[Player])
         made = encryptor.encrypt_for(texts.name, values, list(compress(players, there)))
     else:
         made = encryptor.encrypt(texts.name, values)
-    return back_in_place(pl.Series(texts.name, made, dtype=pl.String), there)
+    return back_in_place(few_columns.column("text", made, texts.name), there)
 
 
 def back_in_place(values: pl.Series, there: pl.Series) -> pl.Series:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Relation
     from smartico_sync.core.tables import IndexPlan, Table, ViewPlan
-    from smartico_sync.sources.protocol import FirstPage, News, Plan, Reading, ServerFacts, Source
+    from smartico_sync.sources.protocol import Asked, FirstPage, News, Plan, Reading, ServerFacts, Source
 
 __all__ = ["FreshPassword"]
 
@@ -121,9 +121,9 @@ class FreshPassword:
         """See the protocol."""
         return self._ask(lambda source: source.describe(relation))
 
-    def news(self, asked: Sequence[tuple[Relation, Position | None]]) -> News | None:
+    def news(self, asked: Sequence[Asked], replication: Literal["not asked", "asked"] = "not asked") -> News | None:
         """See the protocol."""
-        return self._ask(lambda source: source.news(asked))
+        return self._ask(lambda source: source.news(asked, replication))
 
     def verify(self, relation: Relation) -> None:
         """See the protocol."""

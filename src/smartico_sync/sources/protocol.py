@@ -21,15 +21,18 @@ if TYPE_CHECKING:
     from smartico_sync.core.tables import IndexPlan, Table, ViewPlan
 
 __all__ = [
+    "Asked",
     "Digest",
     "Encrypted",
     "End",
     "FirstPage",
+    "Landmarks",
     "News",
     "NullScan",
     "Nulls",
     "Plan",
     "Reading",
+    "Scan",
     "ServerFacts",
     "Source",
 ]
@@ -105,11 +108,48 @@ class Digest(Struct, frozen=True):
     sum: str
 
 
+class Scan(Struct, frozen=True):
+    """The rows after a position (all for None) with `cursor <= high`, as `page` returns them, or their `keys`."""
+
+    of: Literal["rows", "keys"]
+    after: Position | None
+    high: str
+
+
+class Landmarks(Struct, frozen=True):
+    """What tells whether a source is still the one whose rows were delivered, up to the cursor `high`.
+
+    The rows at these positions and of these keys, the highest cursor of all, and the lowest position up to `high`.
+    """
+
+    positions: tuple[Position, ...]
+    keys: tuple[tuple[str, ...], ...]
+    high: str
+
+
+class Asked(Struct, frozen=True):
+    """What is to be told of one view: whether rows are behind the position, and the digests of what is looked at `again`.
+
+    With landmarks also whether the view has the columns with which it was described. `nulls`: and whether a row has no cursor.
+    """
+
+    relation: Relation
+    after: Position | None
+    again: tuple[Scan | Landmarks, ...] = ()
+    nulls: Literal["not asked", "asked"] = "not asked"
+
+
 class News(Struct, frozen=True):
-    """What one server answered: of which of the positions that were asked for rows are `found` behind it."""
+    """What one server answered of each view that it was asked for.
+
+    `found`: rows behind the position, other columns, or a row without a cursor. `digests`: one for each thing that was looked at
+    again; none where something is found. `replication`: where it was asked for and can be told.
+    """
 
     server: str
     found: tuple[bool, ...]
+    digests: tuple[tuple[Digest, ...], ...] = ()
+    replication: Replication | None = None
 
 
 class Reading(Protocol):
@@ -171,6 +211,9 @@ class Reading(Protocol):
 
         Equal digests, equal rows, up to a collision of 64-bit hashes. None where the engine does not tell them for less.
         """
+
+    def landmarks(self, landmarks: Landmarks) -> Digest | None:
+        """What they are now. Equal digests, equal landmarks, as of `digest`; None where the engine does not tell them for less."""
 
     def rows(self, positions: Iterable[Position]) -> pl.DataFrame:
         """The rows at exactly these positions that still exist, any order; at most 1,000 positions a call."""
@@ -250,10 +293,11 @@ class Source(Protocol):
         but for engines where that takes long: there only where a value was not what its column promised.
         """
 
-    def news(self, asked: Sequence[tuple[Relation, Position | None]]) -> News | None:
-        """Whether `page` would return any row behind each of these positions; said to be found where one of them cannot be asked.
+    def news(self, asked: Sequence[Asked], replication: Literal["not asked", "asked"] = "not asked") -> News | None:
+        """Whether `page` would return any row behind each of these positions, and what is as it was; see `Asked` and `News`.
 
-        In one round trip for all of them: None where the engine cannot.
+        In one round trip for all of them: None where the engine cannot. Of all of them rows are said to be found where one
+        cannot be asked. Only digests that a reading has told before may be asked for.
         """
 
     def verify(self, relation: Relation) -> None:

@@ -8,14 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from smartico_sync.core import few_columns
 from smartico_sync.core.picked import table
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
 
+    from smartico_sync.core.few_columns import Held
+
 __all__ = ["complete", "framed", "nothing", "read", "upsert"]
 
+HOLDS: dict[str, Held] = {"id": "whole number", "whole": "bytes", "parts": "bytes", "cursor_at": "whole number"}
+KINDS: dict[str, Held] = {"id": "whole number", "whole": "bytes", "parts": "bytes", "cursor_at": "whole number"}
 GROUP = 256  # profiles written by one statement: after each the thread queues for Python's lock, with the state in its hands
 
 
@@ -43,8 +48,9 @@ def read_few(connection: sqlite3.Connection, view_no: int, ids: Sequence[int]) -
 def framed(rows: Sequence[tuple[Any, ...]]) -> pl.DataFrame:
     """Rows (id, whole, parts, cursor_at) as columns."""
     columns = zip(*rows, strict=True) if rows else ((), (), (), ())
-    types = nothing().schema.items()
-    return table(pl.Series(name, held, dtype=kind) for (name, kind), held in zip(types, columns, strict=True))
+    return table(
+        few_columns.column(holds, values, name) for (name, holds), values in zip(HOLDS.items(), columns, strict=True)
+    )
 
 
 def upsert(connection: sqlite3.Connection, view_no: int, profiles: pl.DataFrame) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
+from smartico_sync.core import few_columns
 from smartico_sync.core.few_texts import FEW
 from smartico_sync.core.identity import signed
 from smartico_sync.core.picked import replaced, table
@@ -24,7 +25,8 @@ def known(connection: Statements, view_no: int, ids: pl.Series) -> pl.DataFrame:
     there = ids if ids.len() == 1 and not ids.null_count() else ids.unique().drop_nulls()
     names = signed(there.cast(pl.UInt64))
     # Ascending, because neighbours share a database page.
-    wanted = pl.Series("id", sorted(names.to_list()), dtype=pl.Int64) if names.len() <= FEW else names.sort()
+    few = names.len() <= FEW
+    wanted = few_columns.column("whole number", sorted(names.to_list()), "id") if few else names.sort()
     found = [
         connection.known_profiles(view_no, wanted.slice(start, CHUNK))
         for start in range(0, max(1, wanted.len()), CHUNK)
@@ -36,7 +38,7 @@ def known(connection: Statements, view_no: int, ids: pl.Series) -> pl.DataFrame:
 def unsigned(ids: pl.Series) -> pl.Series:
     """The ids as they are outside a database: UInt64 of the same bits."""
     if ids.len() <= FEW:
-        return pl.Series("id", [number % (1 << 64) for number in ids.to_list()], dtype=pl.UInt64)
+        return few_columns.column("hash", [number % (1 << 64) for number in ids.to_list()], "id")
     return ids.reinterpret(signed=False)
 
 

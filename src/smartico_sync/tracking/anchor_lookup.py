@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from smartico_sync.core.cursor_time import cursor_ms
 from smartico_sync.core.events import POSITION
 from smartico_sync.core.ledger_keys import may_move
@@ -21,21 +23,31 @@ if TYPE_CHECKING:
     from smartico_sync.sources.protocol import Reading
     from smartico_sync.tracking.prepared_view import PreparedView
 
-__all__ = ["highest", "lost", "prints"]
+__all__ = ["Lookup", "highest", "look_up", "prints"]
 
 
-def lost(reading: Reading, prepared: PreparedView, anchors: Sequence[Anchor]) -> list[Anchor]:
-    """The anchors that do not exist, as the same rows. Where the cursor is a time they may have moved up when they were updated."""
+class Lookup(Struct, frozen=True):
+    """The anchors that are `gone`, and the `keys` by which rows were looked for that may have moved."""
+
+    gone: Sequence[Anchor] = ()
+    keys: tuple[tuple[str, ...], ...] = ()
+
+
+def look_up(reading: Reading, prepared: PreparedView, anchors: Sequence[Anchor]) -> Lookup:
+    """Which anchors do not exist, as the same rows. Where the cursor is a time they may have moved up when they were updated."""
     same = prints(prepared, reading.rows(anchor.position for anchor in anchors))
     gone = [anchor for anchor in anchors if (anchor.position, anchor.print) not in same]
     moves = prepared.relation.key and (prepared.mapping.kind.role == "profile" or may_move(prepared.mapping))
     if not moves or not gone:
-        return gone
+        return Lookup(gone)
     moved: dict[tuple[tuple[str, ...], int], int] = {}
-    rows = reading.by_key({anchor.position.key for anchor in gone})
+    keys = tuple(dict.fromkeys(anchor.position.key for anchor in gone))
+    rows = reading.by_key(keys)
     for (position, mark), at_ms in prints(prepared, rows).items():
         moved[position.key, mark] = max(at_ms, moved.get((position.key, mark), at_ms))
-    return [anchor for anchor in gone if moved.get((anchor.position.key, anchor.print), -1) < anchor.cursor_ms]
+    return Lookup(
+        [anchor for anchor in gone if moved.get((anchor.position.key, anchor.print), -1) < anchor.cursor_ms], keys
+    )
 
 
 def prints(prepared: PreparedView, rows: pl.DataFrame) -> dict[tuple[Position, int], int]:

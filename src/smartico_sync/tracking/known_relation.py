@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from smartico_sync.errors import ViewMisconfigured
-from smartico_sync.tracking.anchor_lookup import lost, prints
+from smartico_sync.tracking.anchor_lookup import look_up, prints
 from smartico_sync.tracking.view_identity import definition_of, recorded, where
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def holds_rows_of(
         return False
     with source.reading(prepared.relation) as reading:
         if before.cursor == defined.cursor:
-            return 2 * len(lost(reading, prepared, anchors)) < len(anchors)
+            return 2 * len(look_up(reading, prepared, anchors).gone) < len(anchors)
         # Read in another order they stand elsewhere, and are the same rows.
         there = prints(prepared, reading.by_key({anchor.position.key for anchor in anchors}))
     same = {(position.key, mark) for position, mark in there}

@@ -10,6 +10,7 @@ import math
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Literal
+from zlib import crc32
 
 import structlog
 from msgspec.structs import replace
@@ -24,7 +25,7 @@ from smartico_sync.errors import (
 from smartico_sync.observe.finding import NEXT, gist
 from smartico_sync.tracking.base_loop import GLANCE_S, GRACE_S, IDLE_S, BaseLoop, Standing
 from smartico_sync.tracking.page_size import PageSize
-from smartico_sync.tracking.quiet import Quiet, due_ms, foreseen
+from smartico_sync.tracking.quiet import Quiet, due_ms, foreseen, rescan
 from smartico_sync.tracking.sender import Sender
 from smartico_sync.tracking.session import open_session
 from smartico_sync.tracking.source_checks import CheckMemory
@@ -45,7 +46,8 @@ __all__ = ["ViewLoop"]
 
 QUIET_AFTER = 2  # polls that found nothing: where rows come all the time, whoever asks whether there are any asks twice
 ANY_TIME_MS = 2**62  # however late the next try is
-QUIET_MS = 15_000  # the longest without a poll of its own: what nobody thought of is not put off for longer
+QUIET_MS = 300_000  # the longest without a poll of its own: what nobody thought of is not put off for longer
+SPREAD_MS = 60_000  # views that came to rest together do not poll together
 
 log = structlog.get_logger()
 
@@ -143,6 +145,8 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
 
     def _poll(self, session: Session) -> None:
         """Look for something new: whether the source is the same, rows that wait for another try, and the next page."""
+        if self._quiet is not None:
+            session.checks.take_over(self._quiet)
         self._quiet = None
         self._mailbox.poll_begins()
         self._equipment.recorder.poll_began()
@@ -218,11 +222,22 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
         """What it waits for, after some polls that found nothing, where that is nothing but rows behind its head."""
         if self._without_rows < QUIET_AFTER or self._level is None or self._polls == "never":
             return None
-        due = min(due_ms(session.reader, read_time), session.checks.due_ms, read_time.steady_ms + QUIET_MS)
+        now, checks, reader = read_time.steady_ms, session.checks, session.reader
+        scan_ms, scans = rescan(reader, read_time)
+        look_ms, looks = checks.again(reader)
+        until = min(due_ms(reader, read_time), scan_ms, look_ms, now + QUIET_MS + crc32(self.name.encode()) % SPREAD_MS)
         parked = self._equipment.store.parked(self.name, ANY_TIME_MS, 1)  # more than that only its own turns can add
-        if due <= read_time.steady_ms or self._mailbox.poll_due() or parked or self._sender.retries_are != "none":
+        if until <= now or self._mailbox.poll_due() or parked or self._sender.retries_are != "none":
             return None
-        return Quiet(session.prepared.relation, session.reader.head, read_time.server, int(due))
+        return Quiet(
+            session.prepared.relation,
+            reader.head,
+            read_time.server,
+            until,
+            (*scans, *looks),
+            checks.nulls_are,
+            checks.replication_ms,
+        )
 
     def _settled(self, level: Instant | None) -> None:
         """Something was committed, or there was nothing to commit. `level`: when a reading began that left nothing behind."""

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from itertools import groupby
+from functools import cache
+from itertools import groupby, islice
 from typing import TYPE_CHECKING
 
 import polars as pl
 from msgspec import Struct, field
 
 from smartico_sync.core.ledger_keys import ledger_keys
+from smartico_sync.sources.protocol import Scan
 from smartico_sync.tracking.clocks import steady_ms
+from smartico_sync.tracking.quiet import CHEAP_MS, Again
 
 if TYPE_CHECKING:
     from smartico_sync.core.position import Position
@@ -25,7 +28,14 @@ MOST_ROWS = 500_000  # remembered: 8 MB a view
 SHARE = 20  # at most a twentieth of the time goes into it
 PAUSE_MS = 1_000
 AT_ONCE = 256  # rows of small pages that are hashed together: a query for each costs more than all else about it
+FEW_SLICES = 10  # of more the loop itself reads one after the other
 ROUND_MS = 10_000  # from one round over all that is remembered to the next: a replica has other readers
+
+
+@cache
+def no_contents() -> pl.DataFrame:
+    """The contents of no page."""
+    return pl.DataFrame(schema={"key": pl.UInt64, "content": pl.UInt64})
 
 
 class Delivered(Struct):
@@ -35,9 +45,7 @@ class Delivered(Struct):
     last: Position
     rows: int
     at_ms: int
-    contents: pl.DataFrame = field(
-        default_factory=lambda: pl.DataFrame(schema={"key": pl.UInt64, "content": pl.UInt64})
-    )
+    contents: pl.DataFrame = field(default_factory=no_contents)
 
 
 Slice = tuple["Position | None", "Position"]  # behind the first and up to the second
@@ -59,6 +67,7 @@ class MutationScan:
         self.unchanged: dict[Slice, Digest | None] = {}  # slices in which nothing had changed; None: not asked for yet
         self.rows = 0
         self.next_ms = 0
+        self.cost_ms = 0  # of the last slice
         self.turn = 0
 
     def remember(self, after: Position | None, last: Position, page: pl.DataFrame) -> None:
@@ -68,6 +77,10 @@ class MutationScan:
         if sum(rows.height for _, rows in self.unread) >= AT_ONCE:
             self.read()
         self.rows += page.height
+        self.forget()
+
+    def forget(self) -> None:
+        """Let go of what is too old, or too much."""
         while self.pages and (self.rows > MOST_ROWS or self.pages[0].at_ms < steady_ms() - self.window_ms):
             self.rows -= self.pages.popleft().rows
             self.turn = max(0, self.turn - 1)
@@ -96,6 +109,26 @@ class MutationScan:
         """Whether a slice may be read now."""
         return steady_ms() >= self.due_ms
 
+    def again(self) -> tuple[float, list[Again]]:
+        """When (steady) a slice is to be read, and until then the slices in which nothing has changed if their digests have not."""
+        self.forget()
+        slices: list[Slice] = []
+        turn = 0
+        while turn < len(self.pages) and len(slices) < FEW_SLICES:
+            some = self.slice_from(turn)
+            slices.append((some[0].after, some[-1].last))
+            turn += len(some)
+        digests = [self.unchanged.get(place) for place in slices]
+        if turn < len(self.pages) or None in digests or self.cost_ms > CHEAP_MS:
+            return self.due_ms, []
+        pause = max(PAUSE_MS, self.cost_ms * SHARE)
+        every = max(ROUND_MS, pause) + pause * (len(slices) - 1)
+        return math.inf, [
+            Again(Scan("rows", after, last.cursor), digest, self.next_ms + number * pause, every, self.cost_ms)
+            for number, ((after, last), digest) in enumerate(zip(slices, digests, strict=True))
+            if digest is not None
+        ]
+
     def changed(self, reading: Reading) -> pl.DataFrame | None:
         """Read the next slice again; the rows that hold something else than they did, None when there are none.
 
@@ -105,7 +138,8 @@ class MutationScan:
         some = self.slice()
         rows = self.unless_unchanged(reading, some)
         pause = PAUSE_MS if self.turn < len(self.pages) else ROUND_MS
-        self.next_ms = steady_ms() + max(pause, (steady_ms() - began) * SHARE)
+        self.cost_ms = steady_ms() - began
+        self.next_ms = steady_ms() + max(pause, self.cost_ms * SHARE)
         return None if rows is None or not rows.height else self.differing(some, rows)
 
     def unless_unchanged(self, reading: Reading, some: list[Delivered]) -> pl.DataFrame | None:
@@ -139,9 +173,17 @@ class MutationScan:
 
     def slice(self) -> list[Delivered]:
         """The pages whose turn it is, neighbours, as many as make a slice."""
-        self.turn = self.turn if self.turn < len(self.pages) else 0
+        some = self.slice_from(self.turn if self.turn < len(self.pages) else 0)
+        self.turn = (self.turn if self.turn < len(self.pages) else 0) + len(some)
+        return some
+
+    def slice_from(self, turn: int) -> list[Delivered]:
+        """The pages of a slice that begins with that page."""
         some: list[Delivered] = []
-        while self.turn < len(self.pages) and sum(page.rows for page in some) < SLICE_ROWS:
-            some.append(self.pages[self.turn])
-            self.turn += 1
+        rows = 0
+        for page in islice(self.pages, turn, None):
+            if rows >= SLICE_ROWS:
+                break
+            some.append(page)
+            rows += page.rows
         return some

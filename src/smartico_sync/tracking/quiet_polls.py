@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import structlog
 
 from smartico_sync.errors import SyncError, Unexpected
 from smartico_sync.tracking.clocks import steady_ms
+from smartico_sync.tracking.source_checks import next_ms
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from concurrent.futures import Future
 
+    from smartico_sync.sources.protocol import Digest
     from smartico_sync.tracking.loop import ViewLoop
-    from smartico_sync.tracking.quiet import Quiet
+    from smartico_sync.tracking.quiet import Again, Quiet
 
 __all__ = ["QuietPolls"]
+
+AT_ONCE_MS = 250  # what is looked at in one round trip, as long as it took before: rows that come are told of behind it
 
 log = structlog.get_logger()
 
@@ -57,10 +61,16 @@ class QuietPolls:
             thread.shutdown(wait=False, cancel_futures=True)
 
     def _poll(self, source: int, some: Sequence[tuple[ViewLoop, Quiet]]) -> None:
-        equipment = some[0][0].equipment
+        equipment, now = some[0][0].equipment, steady_ms()
         began = equipment.recorder.board.clock()
+        due = looks_of([quiet for _, quiet in some], now)
+        replication: Literal["not asked", "asked"] = (
+            "asked" if any(now >= quiet.replication_ms for _, quiet in some) else "not asked"
+        )
         try:
-            news = equipment.source.news([(quiet.relation, quiet.after) for _, quiet in some])
+            news = equipment.source.news(
+                [quiet.asked(looks) for (_, quiet), looks in zip(some, due, strict=True)], replication
+            )
         except SyncError:
             news = None
         except Exception as error:  # noqa: BLE001 - the loops poll on, whatever the reason
@@ -70,7 +80,37 @@ class QuietPolls:
             if news is None:
                 self._unable.add(source)
         for place, (loop, quiet) in enumerate(some):
-            if news is not None and not news.found[place] and news.server == quiet.server and loop.quiet is quiet:
-                loop.equipment.recorder.found_nothing(began)
-            else:
+            if news is None or news.found[place] or news.server != quiet.server or loop.quiet is not quiet:
                 loop.mailbox.ask_to_poll()
+                continue
+            changed = look(due[place], news.digests[place], now) if due[place] else []
+            if replication == "asked" and news.replication is not None:
+                loop.equipment.recorder.replicates(news.replication)
+                quiet.replication_ms = steady_ms() + next_ms(news.replication)
+            if changed or (replication == "asked" and news.replication is None):
+                loop.mailbox.ask_to_poll()
+            else:
+                loop.equipment.recorder.found_nothing(began)
+
+
+def looks_of(some: Sequence[Quiet], now: int) -> list[list[Again]]:
+    """What is to be looked at again now, of each; what would keep the others waiting for too long comes with the next poll."""
+    left = AT_ONCE_MS
+    chosen = []
+    for quiet in some:
+        due = [each for each in quiet.again if now >= each.due_ms]
+        if due and (left := left - sum(each.cost_ms for each in due)) < 0:
+            due = []
+        chosen.append(due)
+    return chosen
+
+
+def look(due: Sequence[Again], digests: Sequence[Digest], now: int) -> list[Again]:
+    """What is not as it was; all else is due again after its time."""
+    changed = []
+    for each, digest in zip(due, digests, strict=True):
+        if digest == each.was:
+            each.due_ms = now + each.every_ms
+        else:
+            changed.append(each)
+    return changed

@@ -18,10 +18,12 @@ from smartico_sync.core.replication import UNKNOWN
 from smartico_sync.core.restore_detection import Facts, judge, reconcile, still_gone
 from smartico_sync.errors import RowsUnusable, SourceError, ViewMisconfigured, ViewRegressed
 from smartico_sync.observe.finding import NEXT
-from smartico_sync.tracking.anchor_lookup import highest, lost
+from smartico_sync.sources.protocol import Landmarks, Scan
+from smartico_sync.tracking.anchor_lookup import highest, look_up
 from smartico_sync.tracking.clocks import steady_ms
 from smartico_sync.tracking.mutation_scan import MutationScan
 from smartico_sync.tracking.null_counts import NullCounts
+from smartico_sync.tracking.quiet import Again
 from smartico_sync.tracking.redelivery import requested
 
 if TYPE_CHECKING:
@@ -35,10 +37,11 @@ if TYPE_CHECKING:
     from smartico_sync.core.records import Anchor
     from smartico_sync.core.replication import Replication
     from smartico_sync.core.restore_detection import Standing
-    from smartico_sync.sources.protocol import Reading, Source
+    from smartico_sync.sources.protocol import Digest, Reading, Source
     from smartico_sync.state.store import Store
     from smartico_sync.tracking.page_reader import PageReader
     from smartico_sync.tracking.prepared_view import PreparedView
+    from smartico_sync.tracking.quiet import Quiet
 
 __all__ = ["CheckMemory", "CheckResult", "SourceChecks"]
 
@@ -46,7 +49,9 @@ EVERY_MS = 60_000  # a restore is not noticed sooner by polls of an idle source,
 SOON_MS = 5_000  # after something suspicious
 REPLICATION_MS = 15_000  # a replica that stops is told within half a minute
 RARELY_MS = 3_600_000  # where it does not tell
+STEADY_MS = 600_000  # what a look tells besides, of a writer that stays open, is about hours
 ROWS_AT_ONCE = 1_000
+FRESH_MS = 1_000  # what was found when the view was opened need not be asked again by the poll that follows at once
 BACK_MS = 10_000  # clocks of one server are set back by less; further back it is another one
 
 log = structlog.get_logger()
@@ -73,6 +78,15 @@ class CheckMemory(Struct):
     gone: frozenset[Anchor] = frozenset()
 
 
+class Steady(Struct, frozen=True):
+    """What a look saw that left no doubt: landmarks with their digest, at that time (steady), of a view that had come so far."""
+
+    landmarks: Landmarks
+    digest: Digest
+    at_ms: int
+    place: tuple[object, ...]
+
+
 class CheckResult(Struct, frozen=True):
     """What one look brought: rows `without_cursor` that are to be sent; `mutated` delivered ones have changed; of `warnings` some are `advice`."""
 
@@ -96,17 +110,49 @@ class SourceChecks:
             memory.sent_without = memory.sent_without.hold(store.sent_without(view.name))
         self.doubts = ""
         self.described: Literal["just now", "before"] = "just now"
+        self.steady: Steady | None = None
+        self.compared_at: tuple[str, int] | None = None  # the server, and when (steady)
 
     @property
     def due(self) -> bool:
         """Whether there is something to look at now."""
         return self.minute_is_over or (self.mutations is not None and self.mutations.due)
 
+    def again(self, reader: PageReader) -> tuple[float, list[Again]]:
+        """When (steady) there is something to look at in a reading, and until then what digests can stand for."""
+        until, again = self.mutations.again() if self.mutations is not None else (math.inf, [])
+        if self.steady is None or self.steady.place != place(reader):
+            return min(until, self.memory.next_ms), again
+        look = Again(self.steady.landmarks, self.steady.digest, self.memory.next_ms, EVERY_MS)
+        return min(until, self.steady_until), [*again, look]
+
     @property
-    def due_ms(self) -> float:
-        """When (steady) there is something to look at."""
-        mutations = self.mutations.due_ms if self.mutations is not None else math.inf
-        return min(self.memory.next_ms, self.memory.next_replication_ms, mutations)
+    def nulls_are(self) -> Literal["not asked", "asked"]:
+        """Whether rows without a cursor can be looked for with landmarks."""
+        return "asked" if self.memory.nulls.scan == "by index" else "not asked"
+
+    @property
+    def steady_until(self) -> float:
+        """When (steady) landmarks are to be looked at in a reading again, as they are."""
+        nulls = self.memory.nulls
+        counts = nulls.next_keys_ms if self.nulls_are == "asked" else min(nulls.next_keys_ms, nulls.next_cursors_ms)
+        return 0 if self.steady is None else min(self.steady.at_ms + STEADY_MS, counts)
+
+    @property
+    def replication_ms(self) -> int:
+        """When (steady) the source is asked how it stands in its replication."""
+        return self.memory.next_replication_ms
+
+    def take_over(self, quiet: Quiet) -> None:
+        """What was looked at for the view while it was quiet is not due again before its time."""
+        if quiet.replication_ms < math.inf:
+            self.memory.next_replication_ms = int(quiet.replication_ms)
+        for each in quiet.again:
+            if isinstance(each.what, Landmarks) and steady_ms() < self.steady_until:
+                self.memory.next_ms = each.due_ms
+        slices = [each.due_ms for each in quiet.again if isinstance(each.what, Scan) and each.what.of == "rows"]
+        if self.mutations is not None and slices:
+            self.mutations.next_ms = min(slices)
 
     @property
     def minute_is_over(self) -> bool:
@@ -132,8 +178,7 @@ class SourceChecks:
         except SourceError:
             self.memory.next_replication_ms = steady_ms() + EVERY_MS
             return UNKNOWN
-        if found.state == "unknown":
-            self.memory.next_replication_ms = steady_ms() + RARELY_MS
+        self.memory.next_replication_ms = steady_ms() + next_ms(found)
         return found
 
     def delivering(self, after: Position | None, page: pl.DataFrame) -> None:
@@ -141,13 +186,17 @@ class SourceChecks:
         if self.mutations is not None:
             self.mutations.remember(after, position_at(page, page.height - 1), page)
 
-    def compare_anchors(self, reading: Reading, head: Position | None, watermark: Position | None) -> None:
-        """Compare the rows delivered last with the source. ViewRegressed when it went back in time, by the view's policy."""
+    def compare_anchors(self, reading: Reading, head: Position | None, watermark: Position | None) -> Landmarks | None:
+        """Compare the rows delivered last with the source. ViewRegressed when it went back in time, by the view's policy.
+
+        What was looked at; None where nothing was.
+        """
         anchors = self.store.anchors(self.view.name)
-        self.doubts = ""
+        self.doubts, self.compared_at = "", (reading.server, steady_ms())
         if not anchors or head is None:
-            return
-        gone = lost(reading, self.prepared, anchors)
+            return None
+        found = look_up(reading, self.prepared, anchors)
+        gone = found.gone
         newest = len(list(takewhile(lambda anchor: anchor in gone, reversed(anchors))))
         facts = Facts(len(anchors), len(anchors) - len(gone), highest(reading, head, watermark), newest)
         judged = judge(self.view.name, facts)
@@ -157,6 +206,7 @@ class SourceChecks:
                 raise ViewRegressed(f"view {self.view.name}: {judged.reason}", hint=judged.hint)
         if judged.state != "steady":
             self.doubts = f"{judged.reason}{NEXT}{judged.hint}"
+        return Landmarks(tuple(anchor.position for anchor in anchors), found.keys, head.cursor)
 
     def held(self, judged: Standing, gone: Sequence[Anchor]) -> Standing:
         """A view that stopped goes on when the rows are back, and not because others came since: their ids may be taken again."""
@@ -195,7 +245,7 @@ class SourceChecks:
         Raises ViewMisconfigured when none of them is there.
         """
         anchors = self.store.anchors(self.view.name)
-        found = len(anchors) - len(lost(reading, self.prepared, anchors)) if anchors else 0
+        found = len(anchors) - len(look_up(reading, self.prepared, anchors).gone) if anchors else 0
         what = ", ".join(f"{change.option} is {change.now} and was {change.before}" for change in changes)
         if anchors and not found:
             raise ViewMisconfigured(
@@ -213,10 +263,13 @@ class SourceChecks:
     def look(self, reading: Reading, reader: PageReader) -> CheckResult:
         """Look at what is due. Raises ViewRegressed, and by the policy for NULL cursors ViewMisconfigured."""
         read_time = ReadTime(reading.clock_ms, steady_ms(), reading.snapshot, reading.server)
+        opened, just_compared = self.described == "just now", self.compared_at
         self.described = "before"
-        rows = None
-        if read_time.steady_ms >= self.memory.next_ms:
-            self.compare_anchors(reading, reader.head, reader.watermark)
+        rows, seen, over = None, None, read_time.steady_ms >= self.memory.next_ms
+        if over:
+            server, at_ms = just_compared or ("", -math.inf)
+            if not opened or server != reading.server or read_time.steady_ms - at_ms > FRESH_MS:
+                seen = self.compare_anchors(reading, reader.head, reader.watermark)
             reader.look_below(reading)
             self.memory.next_ms = read_time.steady_ms + (SOON_MS if self.doubts else EVERY_MS)
             if self.memory.nulls.cursors and self.view.on_null_cursor == "send" and self.without == "none":
@@ -225,6 +278,10 @@ class SourceChecks:
         mutated = self.mutated(reading)
         columns = f"{self.memory.columns}{NEXT}{self.memory.hint}" if self.memory.columns else ""
         late, nulls = reader.warning(read_time, reading), self.memory.nulls.warning(self.view)
+        if over:
+            in_doubt = self.doubts or self.memory.gone or late or nulls or self.memory.nulls.rows
+            digest = reading.landmarks(seen) if seen is not None and not in_doubt else None
+            self.steady = Steady(seen, digest, read_time.steady_ms, place(reader)) if seen and digest else None
         warnings = tuple(filter(None, (columns, self.doubts, late, nulls)))
         better = (f"{advice.what}{NEXT}{advice.hint}" for advice in self.prepared.advice)
         advice = tuple(filter(None, (self.memory.changed, *better)))
@@ -277,3 +334,13 @@ class SourceChecks:
             reason = "it changed after it was sent"
             self.store.enqueue(self.view.name, requested(self.view.name, positions, MUTATED, reason))
         return rows.height
+
+
+def next_ms(found: Replication) -> int:
+    """After how long a server is asked again how it stands in its replication."""
+    return RARELY_MS if found.state == "unknown" else REPLICATION_MS
+
+
+def place(reader: PageReader) -> tuple[object, ...]:
+    """How far a view has come: rows were delivered in between where it differs."""
+    return reader.head, reader.watermark, reader.seq

@@ -77,6 +77,7 @@ class Poller:
     state: State = field(default_factory=State)
     steady_ms: int = 0
     skipped: int = 0
+    digests: int = 0
 
     def __post_init__(self):
         self.restart()
@@ -89,6 +90,8 @@ class Poller:
         self.flying = deque()
         self.position = self.state.head
         self.pace = "caught_up"
+        self.nothing = None
+        self.looked_ms = 0
 
     def start(self, read_time):
         newest = self.state.commits
@@ -142,6 +145,9 @@ class Poller:
         new = [row for row in self.unseen(rows) if row.key not in flying]
         taken = flying | {row.key for row in rows}
         found = [row for row in self.unseen(keys) if row.key not in taken]
+        if isinstance(scan, KeyScan):
+            self.nothing = None if found else (scan, reading.keys(scan.after, scan.high))
+        self.looked_ms = 0
         page = Page(
             read_time,
             self.mark(rows),
@@ -165,9 +171,26 @@ class Poller:
             or before.server != now.server
         ):
             return False
-        skips = now.steady_ms < self.late.due_ms(before) and not reading.page(self.position, 1)
+        if reading.page(self.position, 1):
+            return False
+        skips = now.steady_ms < self.late.due_ms(before) or self.finds_nothing(reading)
         self.skipped += skips
         return skips
+
+    def finds_nothing(self, reading):
+        """Whether the scan that is due would find the same keys in which it found nothing, as a digest tells now and then."""
+        again, now = self.late.repeated(self.read_time), reading.read_time.steady_ms
+        if again is None or self.nothing is None or now >= again.until_ms:
+            return False
+        scan, keys = self.nothing
+        if (scan.after, scan.high, scan.key) != (again.scan.after, again.scan.high, again.scan.key):
+            return False
+        if now < self.looked_ms + again.every_ms:
+            return True
+        if reading.keys(again.scan.after, again.scan.high) != keys:
+            return False
+        self.looked_ms, self.digests = now, self.digests + 1
+        return True
 
     def covered(self, scan, rows):
         text = {"@cursor": [str(row.cursor) for row in rows], "@key.0": [str(row.key) for row in rows]}

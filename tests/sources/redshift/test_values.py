@@ -91,7 +91,7 @@ def test_row_values_are_never_compared():
 
 def test_super_and_bytes_are_read_from_their_text():
     """SUPER is JSON text, VARBYTE hexadecimal digits, whatever the driver would make of them."""
-    from smartico_sync.sources.kit.frames import from_texts
+    from smartico_sync.sources.kit.printed import from_texts
 
     columns = [Column("s", "super", "json"), Column("b", "varbyte", "binary")]
     frame = from_texts(columns, [pl.Series(['{"a":[1,null]}', None]), pl.Series(["00ff", None])])

@@ -10,11 +10,13 @@ import polars as pl
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from smartico_sync.core import few_columns
 from smartico_sync.core.few_texts import FEW
 
 __all__ = ["DeliveredKeys"]
 
 CHUNK = 1_048_576  # keys: chunks are merged up to here, and forgotten only as a whole
+ALIKE = 8  # chunks of like size: more are merged, so that there are few to search and each key moves a few times only
 # A binary search of one key costs about what five cost to be put into a hash set: few keys are searched for, many hashed.
 SEARCH = 5
 
@@ -45,13 +47,9 @@ class DeliveredKeys(Struct, frozen=True):
         if not keys.len():
             return self
         chunks = [*self.chunks, Chunk(seq, keys.cast(pl.UInt64).sort())]
-        # Neighbours of like size are merged, so that there are few chunks to search and each key moves a few times only.
-        while len(chunks) > 1:
-            older, newer = chunks[-2], chunks[-1]
-            together = older.keys.len() + newer.keys.len()
-            if together > CHUNK or older.keys.len() > 2 * newer.keys.len():
-                break
-            chunks[-2:] = [Chunk(newer.seq, pl.concat([older.keys, newer.keys]).sort())]
+        some = alike([chunk.keys.len() for chunk in chunks])
+        if some > ALIKE:
+            chunks[-some:] = [Chunk(seq, pl.concat([chunk.keys for chunk in chunks[-some:]]).sort())]
         return replace(self, chunks=tuple(chunks))
 
     def hold(self, keys: pl.Series) -> DeliveredKeys:
@@ -75,7 +73,7 @@ class DeliveredKeys(Struct, frozen=True):
                 not any(holds(part, key) for part in (*(chunk.keys for chunk in self.chunks), self.held))
                 for key in wanted
             ]
-            return pl.Series(new, dtype=pl.Boolean)
+            return few_columns.column("truth", new)
         parts = [part for part in (*(chunk.keys for chunk in self.chunks), self.held) if part.len()]
         small = [part for part in parts if part.len() < wanted.len() * SEARCH]
         # Small ones are hashed as one; what they make together is not sorted, and must not be searched.
@@ -98,6 +96,16 @@ class DeliveredKeys(Struct, frozen=True):
                 nearest = chunk.gather(chunk.search_sorted(wanted).clip(upper_bound=chunk.len() - 1))
                 met = met | ((nearest - (nearest & low)) == wanted)
         return met
+
+
+def alike(sizes: list[int]) -> int:
+    """How many of the last chunks, of these sizes, may be merged: none is more than twice as long as all that follow it."""
+    together = sizes[-1]
+    for some, size in enumerate(reversed(sizes[:-1]), start=1):
+        if size > 2 * together or together + size > CHUNK:
+            return some
+        together += size
+    return len(sizes)
 
 
 def holds(chunk: pl.Series, key: int) -> bool:

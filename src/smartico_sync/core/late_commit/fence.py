@@ -26,7 +26,7 @@ from smartico_sync.core.late_commit.lookback import NEAR_IDS, Lateness
 from smartico_sync.core.late_commit.pending_heads import PendingHead, PendingHeads, Stamp, recall
 
 if TYPE_CHECKING:
-    from smartico_sync.core.late_commit.mechanism import KeyScan, Mark, Pace, Page, ReadTime
+    from smartico_sync.core.late_commit.mechanism import KeyScan, Mark, Pace, Page, ReadTime, Rescan
     from smartico_sync.core.position import Position
 
 __all__ = ["PIN_CAP_MS", "SETTLE_MS", "Fence", "PinPolicy"]
@@ -147,8 +147,20 @@ class Fence(Struct, frozen=True):
 
     def due_ms(self, read_time: ReadTime) -> float:
         """See `late.Mechanism`. A head that is not stamped yet may be in the next reading."""
-        stamped = all(head.stamp(read_time.server) is not None for head in self.heads.waiting)
-        return self.heads.due_ms(read_time.steady_ms) if stamped and self.aim is None else read_time.steady_ms
+        settled = self.aim is None and self.stamped_by(read_time.server)
+        return self.heads.due_ms(read_time.steady_ms) if settled else read_time.steady_ms
+
+    def repeated(self, read_time: ReadTime) -> Rescan | None:
+        """See `late.Mechanism`. A head that lies back far enough waits for a writer to end, which any reading may tell."""
+        if self.aim is not None or not self.stamped_by(read_time.server):
+            return None
+        return self.heads.repeated(
+            read_time.steady_ms, lambda head: self.lookback_ms - self.back_ms(head.mark, read_time, head)
+        )
+
+    def stamped_by(self, server: str) -> bool:
+        """Whether this server has stamped every head."""
+        return all(head.stamp(server) is not None for head in self.heads.waiting)
 
     def delivered(self, page: Page) -> Fence:
         """See `late.Mechanism`."""
@@ -176,12 +188,14 @@ class Fence(Struct, frozen=True):
 
     def lies_back(self, mark: Mark, read_time: ReadTime, head: PendingHead) -> bool:
         """Whether a head is older than the lookback, and not only because the source's clock jumped ahead."""
-        if not self.lookback_ms:
-            return True
+        return not self.lookback_ms or self.back_ms(mark, read_time, head) >= self.lookback_ms
+
+    def back_ms(self, mark: Mark, read_time: ReadTime, head: PendingHead) -> int:
+        """Return how far a head lies back, by the clock that ran less."""
         if mark.cursor_ms is None:
-            return head.age_ms(read_time) >= self.lookback_ms
+            return head.age_ms(read_time)
         waited = head.clock_ms - mark.cursor_ms + read_time.steady_ms - head.steady_ms
-        return min(read_time.clock_ms - mark.cursor_ms, waited) >= self.lookback_ms
+        return min(read_time.clock_ms - mark.cursor_ms, waited)
 
     def whole(self, page: Page) -> bool:
         """Whether nothing is looked for any more between the head before the page and the page's own."""

@@ -164,6 +164,9 @@ class Gaps(Struct, frozen=True):
         """See `late.Mechanism`. While ids are missing every reading may ask for some."""
         return read_time.steady_ms if self.open.height or self.aim is not None else math.inf
 
+    def repeated(self, read_time: ReadTime) -> None:
+        """See `late.Mechanism`. Ids are asked for by number."""
+
     def patient(self, read_time: ReadTime) -> bool:
         """Whether a backlog has gone on long enough to look at the holes."""
         return self.asked_ms is None or read_time.steady_ms - self.asked_ms >= BEHIND_MS

@@ -126,10 +126,14 @@ class IdWatch(Struct, frozen=True):
 
     def left(self, ids: pl.Series, before: int | None) -> tuple[Wide, ...]:
         """Return the holes in ascending ids that lead to another range, rather than to rows that come late."""
+        if not ids.len():
+            return ()
+        first, last = ends(ids)
+        if last - min(first, first if before is None else before) <= FAR:
+            return ()  # nor is any hole that wide: nearly every page, which is not looked through then
+        if before is not None and ids.len() == 1:
+            return ((before + 1, last - 1),) if float(last - before) > self.usual * UNUSUAL else ()
         known = whole(ids)
-        if before is not None and known.len() == 1:
-            gap = float(int(known[0]) - before)
-            return ((before + 1, int(known[0]) - 1),) if gap > max(FAR, self.usual * UNUSUAL) else ()
         edges = known if before is None else pl.concat([pl.Series([before], dtype=pl.Int128), known])
         gaps = edges.diff().drop_nulls().cast(pl.Float64)
         if not gaps.len():
@@ -179,19 +183,19 @@ class IdWatch(Struct, frozen=True):
     def with_page(self, ids: pl.Series, before: int | None, read_time: ReadTime) -> IdWatch:
         """Record the holes of a page: those that lead to another range, and where ids come in blocks all of them."""
         wide = self.left(ids, before)
-        numbers = whole(ids)
-        first = int(numbers[0]) - 1 if before is None else before
-        floor = int(numbers[0]) if before is None and self.floor is None else self.floor
+        lowest, highest = ends(ids)
+        first = lowest - 1 if before is None else before
+        floor = lowest if before is None and self.floor is None else self.floor
         ranges = (*self.ranges, *(Range(low, high, read_time.steady_ms) for low, high in wide))
         # Those go first in which nothing was found for the longest time.
         kept = sorted(ranges, key=lambda each: each.grew_ms)[-RANGES:]
         holes = self.holes
         if self.blocks:
             # Not asked for before the mechanism has let go of them.
-            news = missing(numbers, first, 1, read_time).filter(pl.col("high") - pl.col("low") < FAR)
+            news = missing(whole(ids), first, 1, read_time).filter(pl.col("high") - pl.col("low") < FAR)
             later = pl.lit(read_time.steady_ms + self.delay_ms, dtype=pl.Int64)
             holes = newest(pl.concat([holes, news.with_columns(asked=later)]).sort("low"))
-        distance = max((int(numbers[-1]) - first) / numbers.len(), 1.0)
+        distance = max((highest - first) / ids.len(), 1.0)
         usual = self.usual if wide else (1 - WEIGHT) * self.usual + WEIGHT * distance
         return replace(self, ranges=tuple(kept), holes=holes, usual=usual, floor=floor)
 
@@ -211,6 +215,12 @@ class IdWatch(Struct, frozen=True):
             f"{self.found} rows were found where ids were missing: {cause}; these ids are asked for again, and a time as cursor "
             "needs no such care"
         )
+
+
+def ends(ids: pl.Series) -> tuple[int, int]:
+    """Return the first and the last of ids; there is one."""
+    first, last = whole(ids.gather([0, ids.len() - 1]))
+    return int(first), int(last)
 
 
 def newest(holes: pl.DataFrame) -> pl.DataFrame:

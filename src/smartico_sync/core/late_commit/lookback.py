@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from smartico_sync.core.late_commit.pending_heads import PendingHeads, recall
 
 if TYPE_CHECKING:
-    from smartico_sync.core.late_commit.mechanism import KeyScan, Mark, Pace, Page, ReadTime
+    from smartico_sync.core.late_commit.mechanism import KeyScan, Mark, Pace, Page, ReadTime, Rescan
     from smartico_sync.core.late_commit.pending_heads import PendingHead
     from smartico_sync.core.position import Position
 
@@ -147,6 +147,17 @@ class Lookback(Struct, frozen=True):
     def due_ms(self, read_time: ReadTime) -> float:
         """See `late.Mechanism`."""
         return self.heads.due_ms(read_time.steady_ms)
+
+    def repeated(self, read_time: ReadTime) -> Rescan | None:
+        """See `late.Mechanism`."""
+        return self.heads.repeated(read_time.steady_ms, lambda head: self.remaining_ms(head, read_time))
+
+    def remaining_ms(self, head: PendingHead, read_time: ReadTime) -> int:
+        """Return for how long `ready` will not be true yet, if both clocks go on alike."""
+        if head.mark.cursor_ms is None:
+            return self.lookback_ms - head.age_ms(read_time)
+        waited = head.clock_ms - head.mark.cursor_ms + read_time.steady_ms - head.steady_ms
+        return self.lookback_ms - min(read_time.clock_ms - head.mark.cursor_ms, waited)
 
     def delivered(self, page: Page) -> Lookback:
         """See `late.Mechanism`. Old rows, those of a first load, are released with their own page."""

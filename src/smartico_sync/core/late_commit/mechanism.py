@@ -35,6 +35,7 @@ __all__ = [
     "Pace",
     "Page",
     "ReadTime",
+    "Rescan",
 ]
 
 Name = Literal["fence", "fence + lookback", "gaps", "lookback"]
@@ -119,6 +120,19 @@ class AskIds(Struct, frozen=True):
     number: int
 
 
+class Rescan(Struct, frozen=True):
+    """A scan that is asked for from `due_ms` on, every `every_ms`, for as long as no row comes (steady ms).
+
+    Before `until_ms` nothing follows from one that finds nothing. `cost_ms`: what one took.
+    """
+
+    scan: KeyScan
+    due_ms: int
+    every_ms: int
+    until_ms: float
+    cost_ms: int
+
+
 class Page(Struct, frozen=True):
     """What one commit adds, all of it delivered.
 
@@ -177,6 +191,9 @@ class Mechanism(Protocol):
 
     def due_ms(self, read_time: ReadTime) -> float:
         """Return when (steady) a reading is wanted next, if no row comes until then: not in the future where the next is."""
+
+    def repeated(self, read_time: ReadTime) -> Rescan | None:
+        """Return the one scan that is asked for until then, at `due_ms` and again and again; None where there is more to a reading."""
 
     def delivered(self, page: Page) -> Self:
         """Return the mechanism as it is to be committed with the page; adopt it when the commit has succeeded."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from msgspec import Struct
 from msgspec.structs import replace
 
-from smartico_sync.core.late_commit.mechanism import KeyScan, Mark
+from smartico_sync.core.late_commit.mechanism import KeyScan, Mark, Rescan
 from smartico_sync.errors import StateDamaged
 
 if TYPE_CHECKING:
@@ -57,7 +57,10 @@ class PendingHead(Struct, frozen=True):
 
     def stamp(self, server: str) -> Stamp | None:
         """Return the stamp that this server gave."""
-        return next((stamp for stamp in self.stamps if stamp.server == server), None)
+        for stamp in self.stamps:  # no generator: every poll asks it of every head, several times
+            if stamp.server == server:
+                return stamp
+        return None
 
     def seen_ms(self, read_time: ReadTime) -> int:
         """Return the clock from which the head's wait counts, for this reading's server.
@@ -146,6 +149,15 @@ class PendingHeads(Struct, frozen=True):
         if self.scanned_ms is None or now_ms - self.waiting[-1].steady_ms < RECENT_MS:
             return now_ms
         return self.scanned_ms + max(self.cost_ms * SHARE, FULL_EVERY_MS)
+
+    def repeated(self, now_ms: int, remaining_ms: Callable[[PendingHead], int]) -> Rescan | None:
+        """Return the full scan, where nothing recent is to be scanned. `remaining_ms`: for how long a head cannot be ready yet."""
+        if not self.waiting or self.scanned_ms is None or now_ms - self.waiting[-1].steady_ms < RECENT_MS:
+            return None
+        until = now_ms + min(remaining_ms(head) for head in self.waiting)
+        every = max(self.cost_ms * SHARE, FULL_EVERY_MS)
+        scan = self.upto_newest(self.watermark, "full")
+        return Rescan(scan, self.scanned_ms + every, every, until, self.cost_ms) if until > now_ms else None
 
     def upto_newest(self, after: Mark | None, extent: Literal["full", "recent"]) -> KeyScan:
         """Return the scan from a mark to the newest head."""

@@ -10,13 +10,13 @@ from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from smartico_sync.core.relation import Column
-from smartico_sync.sources.sql.statements import Backticks, DialectAdapter, Named
+from smartico_sync.sources.sql.compiler import Backticks, DialectAdapter, Named
 
 if TYPE_CHECKING:
     from google.cloud.bigquery import SchemaField
 
     from smartico_sync.core.relation import Family
-    from smartico_sync.sources.sql.statements import Expression
+    from smartico_sync.sources.sql.compiler import Expression
 
 __all__ = ["BIGQUERY", "BigQueryAdapter", "column_of", "parameter"]
 

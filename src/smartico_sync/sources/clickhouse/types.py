@@ -12,11 +12,11 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import _anonymous_label
 
 from smartico_sync.core.relation import Column
-from smartico_sync.sources.sql.statements import Backticks, DialectAdapter, Named
+from smartico_sync.sources.sql.compiler import Backticks, DialectAdapter, Named
 
 if TYPE_CHECKING:
     from smartico_sync.core.relation import Family
-    from smartico_sync.sources.sql.statements import Expression
+    from smartico_sync.sources.sql.compiler import Expression
 
 __all__ = ["CLICKHOUSE", "WIDE", "ClickHouseAdapter", "column_of", "literal"]
 

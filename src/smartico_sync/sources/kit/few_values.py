@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from functools import cache
 from typing import TYPE_CHECKING
 
 import polars as pl
 
+from smartico_sync.core import few_columns
 from smartico_sync.sources.kit.dtypes import dtype
 from smartico_sync.sources.kit.values import FALSE, TRUE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from smartico_sync.core.few_columns import Held
     from smartico_sync.core.relation import Column, Family
 
 __all__ = ["BOOLEANS", "NO_NUMBERS", "plain"]
@@ -48,7 +49,8 @@ def plain(columns: Sequence[Column], texts: Sequence[pl.Series], timezone: str) 
             numbers = [None if value is None else read(value) for value in values]
         except (ValueError, KeyError):
             return None
-        made.append(pl.Series(column.name, numbers, dtype=stored()[column.family]).cast(dtype(column.family)))
+        held = few_columns.column(STORED[column.family], numbers, column.name)
+        made.append(held if column.family in AS_STORED else held.cast(dtype(column.family)))
     return made
 
 
@@ -96,6 +98,13 @@ def instant(text: str) -> int:
     return moment(text.removesuffix("+00"))
 
 
+STORED: dict[Family, Held] = {
+    "integer": "whole number", "float": "number", "boolean": "truth",
+    "date": "day number", "timestamp": "whole number", "instant": "whole number",
+}  # fmt: skip
+"""What these make."""
+AS_STORED: frozenset[Family] = frozenset({"integer", "float", "boolean"})  # the dtype of the others is another
+
 READERS: dict[Family, Callable[[str], object]] = {
     "integer": integer,
     "float": number,
@@ -104,13 +113,3 @@ READERS: dict[Family, Callable[[str], object]] = {
     "timestamp": moment,
     "instant": instant,
 }
-
-
-@cache
-def stored() -> dict[Family, pl.DataType]:
-    """The dtype of what these make."""
-    whole, day_no = pl.Int64(), pl.Int32()
-    return {
-        "integer": whole, "float": pl.Float64(), "boolean": pl.Boolean(),
-        "date": day_no, "timestamp": whole, "instant": whole,
-    }  # fmt: skip

@@ -8,31 +8,23 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import polars as pl
 
-from smartico_sync.core.few_texts import FEW
 from smartico_sync.sources.kit.dtypes import dtype
-from smartico_sync.sources.kit.few_values import BOOLEANS, NO_NUMBERS, plain
-from smartico_sync.sources.kit.mixed_values import DATES, ZERO_DATE, mixed
+from smartico_sync.sources.kit.mixed_values import mixed
 from smartico_sync.sources.kit.values import CONVERTERS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from smartico_sync.core.relation import Column, Family, Relation
-
-    Look = tuple[Family, Literal["plain", "odd"]] | None  # how texts of a column are written; None where they are none
+    from smartico_sync.core.relation import Column, Relation
 
 __all__ = [
-    "CURSOR", "UNREADABLE", "decoded", "dtype", "empty", "finite", "frame", "from_texts", "key_column", "mixed",
+    "CURSOR", "UNREADABLE", "WALL_CLOCK", "decoded", "dtype", "empty", "finite", "frame", "key_column", "mixed",
     "schema", "shortest", "to_utc", "whole", "with_reasons",
 ]  # fmt: skip
 
 CURSOR = "@cursor"
 UNREADABLE = "@unreadable"
-CODE = r"^-?[0-9]+$"
 WALL_CLOCK = "%Y-%m-%d %H:%M:%S%.f"
-WHOLE_CLOCK = "%Y-%m-%d %H:%M:%S.%6f"
-WHOLE, SECONDS = len("2026-01-01 00:00:00.000000"), len("2026-01-01 00:00:00")
-Writing = Literal["plain", "odd"]
 REASONS: dict[str, str] = {
     "integer": "not a whole number of 64 bits",
     "decimal": "not a finite number",
@@ -72,44 +64,6 @@ def empty(relation: Relation, which: Literal["rows", "positions"]) -> pl.DataFra
     return pl.DataFrame(schema=names if which == "rows" else positions)
 
 
-def from_texts(columns: Sequence[Column], texts: Sequence[pl.Series], timezone: str = "UTC") -> pl.DataFrame:
-    """Columns of text, as the database prints them in ISO form and UTC, to typed columns; others stay as they are.
-
-    `timezone` is the zone of `timestamp` columns. Adds `@unreadable` when some value does not fit.
-    """
-    if texts and len(texts[0]) <= FEW and (read := plain(columns, texts, timezone)) is not None:
-        return pl.DataFrame(read)
-    printed = pl.DataFrame([text.alias(str(place)) for place, text in enumerate(texts)])
-    odd = odd_columns(columns, printed)
-    # All columns in one go: of a page of one row every step is felt.
-    looks: list[Look] = [
-        (column.family, odd.get(name, "plain")) if kind == pl.String else None
-        for column, (name, kind) in zip(columns, printed.schema.items(), strict=True)
-    ]
-    first = printed.select(first_looks(tuple(looks), timezone))
-    series = []
-    unfit: list[tuple[Column, pl.Series]] = []
-    for column, made, given in zip(columns, first.get_columns(), texts, strict=True):
-        text, values = given, made.alias(column.name)
-        if values.null_count() != text.null_count():
-            values = second_look(column.family, text, values, timezone).alias(column.name)
-        if values.null_count() != text.null_count():
-            text, values = _closer_look(column, text, values)
-        if values.null_count() != text.null_count():
-            unfit.append((column, values.is_null() & text.is_not_null()))
-        series.append(values)
-    return with_reasons(pl.DataFrame(series), unfit)
-
-
-@lru_cache(maxsize=256)
-def first_looks(looks: tuple[Look, ...], timezone: str) -> tuple[pl.Expr, ...]:
-    """The columns of texts, called by their places, as values; built once for each way they are written."""
-    return tuple(
-        pl.col(str(place)) if look is None else parsed(look[0], pl.col(str(place)), timezone, look[1])
-        for place, look in enumerate(looks)
-    )
-
-
 def frame(columns: Sequence[Column], rows: Sequence[Sequence[Any]], timezone: str = "UTC") -> pl.DataFrame:
     """Rows as a driver hands them over to typed columns; as fast as their values are uniform.
 
@@ -146,92 +100,6 @@ def with_reasons(data: pl.DataFrame, unfit: Sequence[tuple[Column, pl.Series]], 
         .alias(UNREADABLE)
     )
     return data.with_columns(joined.to_series())
-
-
-def odd_columns(columns: Sequence[Column], printed: pl.DataFrame) -> dict[str, Writing]:
-    """Which columns hold numbers that are none, or times without a fraction."""
-    if printed.height <= FEW:
-        return {
-            name: "odd"
-            for column, (name, kind) in zip(columns, printed.schema.items(), strict=True)
-            if kind == pl.String
-            and column.family in ("decimal", "timestamp", "instant")
-            and any(is_odd(column.family, text) for text in printed.get_column(name).to_list() if text is not None)
-        }
-    checks = []
-    for column, (name, kind) in zip(columns, printed.schema.items(), strict=True):
-        if kind == pl.String and column.family == "decimal":
-            checks.append(pl.col(name).is_in(NO_NUMBERS).any())
-        elif kind == pl.String and column.family in ("timestamp", "instant"):
-            checks.append((clock(column.family, pl.col(name)).str.len_bytes() == SECONDS).any())
-    found = printed.select(checks).row(0, named=True) if checks else {}
-    return {name: "odd" for name, yes in found.items() if yes}
-
-
-def is_odd(family: Family, text: str) -> bool:
-    """The same of one text."""
-    return text in NO_NUMBERS if family == "decimal" else len(text.removesuffix("+00")) == SECONDS
-
-
-def parsed(family: Family, text: pl.Expr, timezone: str, writing: Writing) -> pl.Expr:
-    """Texts as values of the family, null where they are none at first sight."""
-    match family:
-        case "integer":
-            return text.cast(pl.Int64, strict=False)
-        case "decimal":
-            return pl.when(~text.is_in(NO_NUMBERS)).then(text) if writing == "odd" else text
-        case "float":
-            number = text.cast(pl.Float64, strict=False)
-            return pl.when(number.is_finite()).then(number)
-        case "boolean":
-            return text.str.to_lowercase().replace_strict(BOOLEANS, default=None, return_dtype=pl.Boolean)
-        case "timestamp" | "instant":
-            # A pattern of one length is read four times as fast, so whatever is shorter is filled up.
-            wall = clock(family, text)
-            if writing == "odd":
-                wall = pl.when(wall.str.len_bytes() == SECONDS).then(wall + ".").otherwise(wall)
-            full = wall.str.pad_end(WHOLE, "0").str.to_datetime(WHOLE_CLOCK, time_unit="us", strict=False)
-            return zoned(family, full, timezone)
-        case "date":
-            return text.str.to_date("%Y-%m-%d", strict=False)
-        case "binary":
-            return text.str.strip_prefix("\\x").str.decode("hex", strict=False)
-        case _:
-            return text
-
-
-def clock(family: Family, text: pl.Expr) -> pl.Expr:
-    """The wall clock of a time."""
-    return text.str.strip_suffix("+00") if family == "instant" else text
-
-
-def zoned(family: Family, wall: pl.Expr, timezone: str) -> pl.Expr:
-    """Wall clocks as the family has them."""
-    return wall.dt.replace_time_zone("UTC") if family == "instant" else to_utc(wall, timezone)
-
-
-def second_look(family: Family, text: pl.Series, values: pl.Series, timezone: str) -> pl.Series:
-    """The values where the first look lost something: integers of 64 bits without a sign, times of other lengths."""
-    if text.dtype != pl.String:
-        return values
-    if family == "integer":
-        return whole(text)
-    if family in ("timestamp", "instant"):
-        wall = clock(family, pl.lit(text)).str.to_datetime(WALL_CLOCK, time_unit="us", strict=False)
-        return pl.select(pl.coalesce(pl.lit(values), zoned(family, wall, timezone))).to_series()
-    return values
-
-
-def _closer_look(column: Column, text: pl.Series, parsed: pl.Series) -> tuple[pl.Series, pl.Series]:
-    """Zero dates are NULL; a boolean that holds codes, or an integer with decimals, makes its column text."""
-    if column.family in DATES:
-        return text.set(text.str.starts_with(ZERO_DATE).fill_null(value=False), None), parsed
-    if column.family == "boolean":
-        codes = text.str.contains(CODE)
-        if (codes & parsed.is_null()).any():
-            words = pl.select(parsed.cast(pl.Int8).cast(pl.String)).to_series()
-            return text, words.zip_with(parsed.is_not_null(), text.set(~codes, None)).alias(column.name)
-    return text, parsed
 
 
 def whole(numbers: pl.Series) -> pl.Series:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.relation import Relation, Snapshot
     from smartico_sync.core.replication import Replication
     from smartico_sync.sources.kit.positions import Label
-    from smartico_sync.sources.protocol import Digest, FirstPage, NullScan
+    from smartico_sync.sources.protocol import Digest, FirstPage, Landmarks, NullScan
 
 __all__ = ["BaseReading", "Brought"]
 
@@ -115,6 +115,10 @@ class BaseReading(ABC):
 
     def digest(self, of: Literal["rows", "keys"], after: Position | None, high: str) -> Digest | None:  # noqa: ARG002
         """See `protocol.Reading`; most engines would have to send the rows."""
+        return None
+
+    def landmarks(self, landmarks: Landmarks) -> Digest | None:  # noqa: ARG002  - for engines that can
+        """See `protocol.Reading`; likewise."""
         return None
 
     def null_scan(self) -> NullScan:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Column, Relation
     from smartico_sync.sources.kit.login import BaseLogin
-    from smartico_sync.sources.protocol import FirstPage, News, Plan, ServerFacts
+    from smartico_sync.sources.protocol import Asked, FirstPage, News, Plan, ServerFacts
 
 __all__ = ["BaseSource"]
 
@@ -91,7 +91,11 @@ class BaseSource(ABC, Generic[S, R]):
             return True
         return reading.answered != self._answers.setdefault(reading.relation, reading.answered)
 
-    def news(self, asked: Sequence[tuple[Relation, Position | None]]) -> News | None:  # noqa: ARG002  - for engines that can
+    def news(
+        self,
+        asked: Sequence[Asked],  # noqa: ARG002  - for engines that can
+        replication: Literal["not asked", "asked"] = "not asked",  # noqa: ARG002  - likewise
+    ) -> News | None:
         """See `protocol.Source`."""
         return None
 

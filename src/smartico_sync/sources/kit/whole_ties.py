@@ -36,7 +36,7 @@ def complete(
         return found
     page, wanted = found.head(limit), labels(relation)
     places = [name for name, _ in wanted]
-    last, following = (tuple(found.select(places).row(at)) for at in (limit - 1, limit))
+    last, following = (tuple(found.get_column(name)[at] for name in places) for at in (limit - 1, limit))
     if not may_be_equal(last, following):
         return page
     tied = among(wanted, [last])

@@ -9,11 +9,11 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.mssql.base import MSDialect, MSSQLCompiler
 
 from smartico_sync.core.relation import Column
-from smartico_sync.sources.sql.statements import DialectAdapter, Named
+from smartico_sync.sources.sql.compiler import DialectAdapter, Named
 
 if TYPE_CHECKING:
     from smartico_sync.core.relation import Family
-    from smartico_sync.sources.sql.statements import Expression
+    from smartico_sync.sources.sql.compiler import Expression
 
 __all__ = ["MSSQL", "MssqlAdapter", "column_of", "truncated", "type_word"]
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from smartico_sync.sources.mysql.clock import TICK_MS, Clock
 from smartico_sync.sources.mysql.definition import ask_definition
 from smartico_sync.sources.mysql.facts import ask_facts
 from smartico_sync.sources.mysql.login import Login
+from smartico_sync.sources.mysql.news import ask_news
 from smartico_sync.sources.mysql.plan import UNINDEXED, explain
 from smartico_sync.sources.mysql.reading import MySQLReading
 from smartico_sync.sources.mysql.session import Session
@@ -18,11 +19,12 @@ from smartico_sync.sources.sql.names import dotted
 from smartico_sync.sources.sql.source import PooledSource
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from smartico_sync.config.models import SourceConfig
     from smartico_sync.core.relation import Column, Relation
     from smartico_sync.core.tables import Structure
+    from smartico_sync.sources.protocol import Asked, News
 
 __all__ = ["MySQLSource", "connect"]
 
@@ -50,6 +52,11 @@ class MySQLSource(PooledSource[Session, MySQLReading]):
     def _columns(self, session: Session, relation: Relation) -> tuple[Column, ...]:
         answer = session.run(statements.star(MYSQL, relation) % {}, f"view {relation.name}")
         return tuple(column_of(field) for field in answer.fields)
+
+    def news(self, asked: Sequence[Asked], replication: Literal["not asked", "asked"] = "not asked") -> News:
+        """See `protocol.Source`."""
+        with self._session() as session:
+            return ask_news(session, asked, replication)
 
     def _structures(self, session: Session) -> Mapping[str, Structure]:
         return ask_structures(session)

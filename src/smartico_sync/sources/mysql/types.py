@@ -11,11 +11,11 @@ from sqlalchemy.dialects.mysql import BIGINT, DATETIME
 from sqlalchemy.dialects.mysql.base import MySQLDialect
 
 from smartico_sync.core.relation import Column
-from smartico_sync.sources.sql.statements import DialectAdapter
+from smartico_sync.sources.sql.compiler import DialectAdapter
 
 if TYPE_CHECKING:
     from smartico_sync.core.relation import Family
-    from smartico_sync.sources.sql.statements import Expression
+    from smartico_sync.sources.sql.compiler import Expression
 
 __all__ = ["MYSQL", "MySQLAdapter", "column_of"]
 

@@ -10,8 +10,9 @@ import polars as pl
 from msgspec.structs import replace
 
 from smartico_sync.core.replication import Replication
-from smartico_sync.sources.kit.frames import decoded, from_texts, shortest, whole
+from smartico_sync.sources.kit.frames import decoded, shortest, whole
 from smartico_sync.sources.kit.positions import compared
+from smartico_sync.sources.kit.printed import from_texts
 from smartico_sync.sources.oracle.clock import STANDBY
 from smartico_sync.sources.oracle.session import Session
 from smartico_sync.sources.oracle.types import NATIONAL, ORACLE, stamp

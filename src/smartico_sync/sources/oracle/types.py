@@ -15,14 +15,14 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.oracle.base import OracleDialect
 
 from smartico_sync.core.relation import Column
+from smartico_sync.sources.sql.compiler import DialectAdapter, Named
 from smartico_sync.sources.sql.names import CapitalNames
-from smartico_sync.sources.sql.statements import DialectAdapter, Named
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from smartico_sync.core.relation import Family
-    from smartico_sync.sources.sql.statements import Expression
+    from smartico_sync.sources.sql.compiler import Expression
 
 __all__ = ["NATIONAL", "OBJECT", "ORACLE", "OracleAdapter", "column_of", "stamp", "word"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from msgspec.structs import replace
 
@@ -26,10 +26,9 @@ if TYPE_CHECKING:
 
     from smartico_sync.config.models import SourceConfig
     from smartico_sync.core.late_commit.view_definition import ViewDefinition
-    from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Relation
     from smartico_sync.core.tables import Structure
-    from smartico_sync.sources.protocol import News
+    from smartico_sync.sources.protocol import Asked, News
 
 __all__ = ["PostgresSource", "connect"]
 
@@ -84,13 +83,17 @@ class PostgresSource(PooledSource[Session, PostgresReading]):
 
     def _make_sure(self, session: Session, relation: Relation) -> None:
         star = _star(session, relation, then="ROLLBACK")  # which ends the reading, so that no round trip is added
-        if self._stars.get((relation.name, relation.relation, relation.query)) != (star.names, star.types):
+        if not self._same_columns(relation, star):
             self._hold_against(relation, self._described(session, relation))
 
-    def news(self, asked: Sequence[tuple[Relation, Position | None]]) -> News | None:
+    def news(self, asked: Sequence[Asked], replication: Literal["not asked", "asked"] = "not asked") -> News | None:
         """See `protocol.Source`."""
         with self._session() as session:
-            return ask_news(session, asked)
+            return ask_news(session, asked, self._same_columns, replication)
+
+    def _same_columns(self, relation: Relation, star: Answer) -> bool:
+        known = self._stars.get((relation.name, relation.relation, relation.query))
+        return relation.columns_are == "chosen" or known == (star.names, star.types)
 
     def hidden(self, relation: Relation) -> str:
         """Row-level security: with it switched off the server refuses to read, and names the table."""

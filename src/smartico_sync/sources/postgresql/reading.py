@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
+from smartico_sync.core import few_columns
+from smartico_sync.core.few_texts import FEW
 from smartico_sync.core.relation import Snapshot
 from smartico_sync.errors import SourceError, ViewBroken
 from smartico_sync.sources.kit.frames import with_reasons
-from smartico_sync.sources.kit.positions import compared, position_parameters, range_parameters
+from smartico_sync.sources.kit.positions import compared, position_parameters
+from smartico_sync.sources.postgresql.digests import FIRST_TO_HASH, digest_of, told
 from smartico_sync.sources.postgresql.facts import ask_pins
 from smartico_sync.sources.postgresql.replication import ask_replication
 from smartico_sync.sources.postgresql.session import Answer, Session, literal
 from smartico_sync.sources.postgresql.transaction import FIRST_TO_TIME_EACH
 from smartico_sync.sources.postgresql.types import POSTGRESQL
-from smartico_sync.sources.protocol import Digest
+from smartico_sync.sources.protocol import Scan
 from smartico_sync.sources.sql import statements
 from smartico_sync.sources.sql.reading import ColumnReading
 
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Column
     from smartico_sync.core.replication import Replication
-    from smartico_sync.sources.protocol import NullScan
+    from smartico_sync.sources.protocol import Digest, Landmarks, NullScan
     from smartico_sync.sources.sql.statements import Statement
 
 __all__ = ["PostgresReading"]
@@ -38,9 +41,6 @@ ABSENT = "\\" + secrets.token_hex(4)
 NO_TEXT = secrets.token_hex(8)  # stands for bytes that are no text, until their value is left out; likewise
 MARKED = "smartico-sync-marked"
 CHEAP = 1_000  # of the planner's units, each a page read in order: 8 MB
-FIRST_TO_HASH = 110_000  # PostgreSQL 11: hashes of 64 bits
-DIGEST = "SELECT count(*), sum(hashtextextended(hashed::text, 0))"
-ALL_ROWS = 2**62
 FEW_ROWS = 10_000  # up to so many COPY saves little; positions alone are few bytes a row, however many they are
 
 
@@ -96,17 +96,13 @@ class PostgresReading(ColumnReading[Session]):
         """Summed up by the server, so that one row is sent."""
         if self.session.version < FIRST_TO_HASH:
             return None
-        scan = statements.shape(self.relation, after)
-        if of == "rows":
-            statement = statements.page(self.adapter, self.relation, scan, "through")
-        else:
-            statement = statements.keys(
-                self.adapter, self.relation, scan, "open" if after is None else "low", "through"
-            )
-        low = None if after is None else after.cursor
-        bounds: dict[str, str | int] = {**position_parameters(after), **range_parameters(low, high), "n": ALL_ROWS}
-        ((count, total),) = self.ask(f"{DIGEST} FROM ({statement.filled(literal, bounds)}\n) AS hashed").rows
-        return Digest(int(count or 0), total or "")
+        return told(self.ask(digest_of(self.relation, Scan(of, after, high))))
+
+    def landmarks(self, landmarks: Landmarks) -> Digest | None:
+        """Likewise."""
+        if self.session.version < FIRST_TO_HASH:
+            return None
+        return told(self.ask(digest_of(self.relation, landmarks)))
 
     def within(self, statement: Statement, patience_ms: int) -> Statement:
         """The server's own timeout, for the rest of the transaction."""
@@ -140,8 +136,11 @@ class PostgresReading(ColumnReading[Session]):
             return []
         columns = answer.columns
         try:
+            if answer.result.ntuples <= FEW:
+                texts = ([None if value is None else value.decode() for value in values] for values in columns)
+                return [few_columns.column("text", values) for values in texts]
             return [pl.Series(values, dtype=pl.Binary).cast(pl.String) for values in columns]
-        except pl.exceptions.PolarsError:
+        except (pl.exceptions.PolarsError, UnicodeDecodeError):
             self._bytes = "some that are no text"
         marked = [[value if value is None else value.decode(errors=MARKED) for value in values] for values in columns]
         return [pl.Series(values, dtype=pl.String) for values in marked]

@@ -11,11 +11,11 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql.base import PGDialect
 
 from smartico_sync.core.relation import Column
-from smartico_sync.sources.sql.statements import DialectAdapter, Named
+from smartico_sync.sources.sql.compiler import DialectAdapter, Named
 
 if TYPE_CHECKING:
     from smartico_sync.core.relation import Family
-    from smartico_sync.sources.sql.statements import Expression
+    from smartico_sync.sources.sql.compiler import Expression
 
 __all__ = ["REDSHIFT", "RedshiftAdapter", "column_of"]
 

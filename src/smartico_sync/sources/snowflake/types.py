@@ -10,12 +10,12 @@ from snowflake.connector.constants import FIELD_ID_TO_NAME  # type: ignore[attr-
 from sqlalchemy.engine.default import DefaultDialect
 
 from smartico_sync.core.relation import Column
+from smartico_sync.sources.sql.compiler import DialectAdapter, Named
 from smartico_sync.sources.sql.names import CapitalNames
-from smartico_sync.sources.sql.statements import DialectAdapter, Named
 
 if TYPE_CHECKING:
     from smartico_sync.core.relation import Family
-    from smartico_sync.sources.sql.statements import Expression
+    from smartico_sync.sources.sql.compiler import Expression
 
 __all__ = ["SNOWFLAKE", "SnowflakeAdapter", "column_of"]
 

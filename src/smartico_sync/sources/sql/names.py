@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Literal
 
-from sqlalchemy.sql import quoted_name
-
 from smartico_sync.sources.kit import suggestions
 
 if TYPE_CHECKING:
@@ -77,6 +75,8 @@ class CapitalNames:
 
     def normalize_name(self, name: str) -> str:
         """A stored name as the configuration calls it; small letters that somebody quoted remember that."""
+        from sqlalchemy.sql import quoted_name  # noqa: PLC0415 - only in such a dialect
+
         if self.plain.fullmatch(name):
             return quoted_name(name, quote=True)
         return name.lower() if name == name.upper() and self.plain.fullmatch(name.lower()) else name
@@ -88,6 +88,8 @@ class CapitalNames:
 
 def written(dialect: sa.Dialect, stored: str) -> str:
     """A name that such a dialect has stored, as the configuration writes it in a relation."""
+    from sqlalchemy.sql import quoted_name  # noqa: PLC0415 - likewise
+
     name = dialect.normalize_name(stored)
     return quoted(name) if isinstance(name, quoted_name) or "." in name or '"' in name else name
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
-import polars as pl
-
+from smartico_sync.core.picked import table
 from smartico_sync.sources.kit import keyless_pages, whole_ties
-from smartico_sync.sources.kit.frames import empty, from_texts
+from smartico_sync.sources.kit.frames import empty
 from smartico_sync.sources.kit.pool import Link
 from smartico_sync.sources.kit.positions import (
     among_parameters,
@@ -17,18 +16,21 @@ from smartico_sync.sources.kit.positions import (
     range_parameters,
     tie_breakers,
 )
+from smartico_sync.sources.kit.printed import from_texts
 from smartico_sync.sources.kit.reading import BaseReading
 from smartico_sync.sources.sql import statements
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import polars as pl
+
     from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Column, Relation
     from smartico_sync.sources.kit.positions import Label
     from smartico_sync.sources.kit.whole_ties import Place
     from smartico_sync.sources.protocol import End, Nulls
-    from smartico_sync.sources.sql.statements import DialectAdapter, Statement
+    from smartico_sync.sources.sql.statements import Adapter, Statement
 
 __all__ = ["ColumnReading", "SqlReading", "SqlSession", "Ties", "Values"]
 
@@ -58,7 +60,7 @@ class SqlReading(BaseReading, Generic[S]):
     `values` are a statement's parameters by name; `n` is a number of rows, all others are texts of positions.
     """
 
-    adapter: DialectAdapter
+    adapter: Adapter
     ties: Ties = "by collation"
 
     def __init__(self, session: S, relation: Relation) -> None:
@@ -172,7 +174,7 @@ class ColumnReading(SqlReading[S]):
         if not series:
             return empty(self.relation, "rows" if columns else "positions")
         positions = [self.text(series[index]).alias(name) for name, index in statement.positions]
-        return self.typed(columns, series[: len(columns)]).hstack(positions) if columns else pl.DataFrame(positions)
+        return self.typed(columns, series[: len(columns)]).hstack(positions) if columns else table(positions)
 
     def value(self, statement: Statement, values: Mapping[str, str | int]) -> str | None:
         """The first value of a statement."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.relation import Column
     from smartico_sync.core.tables import IndexPlan, Structure, Table, ViewPlan
     from smartico_sync.sources.kit.login import BaseLogin
-    from smartico_sync.sources.sql.statements import DialectAdapter
+    from smartico_sync.sources.sql.statements import Adapter
 
 __all__ = ["PooledSource", "transaction"]
 
@@ -51,7 +51,7 @@ class PooledSource(BaseSource[S, R]):
 
     unfit: Mapping[str, tuple[str, str]] = {}
     """Types of columns that cannot be read at all: what is told of the `{column}`, and what to do instead."""
-    adapter: DialectAdapter
+    adapter: Adapter
     """How the engine writes names."""
     cursor_names: Literal["free", "kept"] = "free"
     """Whether a view may call its cursor otherwise than its table does, and still be read by the table's index."""

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
-import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite.base import SQLiteDialect
-
-from smartico_sync.sources.sql.statements import DialectAdapter
+from smartico_sync.sources.sql.statements import LateAdapter
 
 if TYPE_CHECKING:
-    from smartico_sync.core.relation import Column, Family
-    from smartico_sync.sources.sql.statements import Expression
+    from smartico_sync.core.relation import Family
 
-__all__ = ["SQLITE", "STORED", "SqliteAdapter", "family", "stored", "text_or_bytes"]
+__all__ = ["SQLITE", "STORED", "family", "stored", "text_or_bytes"]
 
 FAMILIES: tuple[tuple[str, Family], ...] = (
     (r"BOOL", "boolean"),
@@ -34,19 +31,10 @@ FAMILIES: tuple[tuple[str, Family], ...] = (
 STORED: dict[str, Family] = {"integer": "integer", "real": "float", "text": "text", "blob": "binary"}
 
 
-class SqliteAdapter(DialectAdapter):
-    """SQLite compares by the column's affinity; parameters arrive as Python values of the column's family."""
-
-    dialect: sa.Dialect = SQLiteDialect(paramstyle="named")
-
-    def bind(self, column: Column, name: str) -> Expression:  # noqa: ARG002  - see `stored`
-        """The parameter as it is."""
-        return sa.bindparam(name)
+SQLITE = LateAdapter("smartico_sync.sources.sqlite.dialect")
 
 
-SQLITE = SqliteAdapter()
-
-
+@lru_cache(maxsize=256)
 def family(declared: str) -> Family:
     """The family of a declared type."""
     upper = declared.upper()

@@ -1,0 +1,93 @@
+"""What a start costs: `run --once` over views that have nothing, from the process to its end.
+
+So its first poll is in it, and so is its end. With PostgreSQL, with SQLite, and with many views more, whose price is what
+they add. BENCH_STARTS of each in turns.
+
+Usage: python -m bench.startup
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import tempfile
+from contextlib import closing
+from pathlib import Path
+from statistics import median
+
+from bench.__main__ import timed
+from bench.data import CASINO, casino_sql
+from bench.figures import keep
+from bench.rivals import COMMAND
+from servers.postgresql import Server
+from smartico_sync.pii.keys import new_key
+from smartico_sync.sandbox.api import Sandbox
+
+STARTS = int(os.environ.get("BENCH_STARTS", "7"))
+MORE = 50  # views
+VIEW = (
+    f"  - {{{{name: casino{{}}, source: db, relation: {CASINO}, kind: casino_bets_and_wins, cursor: id, key: bet_id, "
+    "late_commit: auto, type: {{column: tx_type, bet: BET, win: WIN}}}}\n"
+)
+
+
+def started(api: str, database: str, views: int) -> tuple[float, float]:
+    """Seconds and CPU seconds of a run over so many views, whose state knows nothing."""
+    home = Path(tempfile.mkdtemp(prefix="smartico-sync-startup-"))
+    config = home / "views.yaml"
+    config.write_text(
+        f"version: 1\nsmartico: {{url: '{api}', token: bench}}\nstate: ./state.db\npii: {{key: {new_key()}}}\n"
+        f"health: {{listen: off}}\nsources: {{db: {{url: '{database}'}}}}\nviews:\n{''.join(map(VIEW.format, range(views)))}"
+    )
+    config.chmod(0o600)
+    try:
+        seconds, cpu, _ = timed([str(COMMAND), "run", "--once", "--config", str(config)], home)
+    finally:
+        shutil.rmtree(home)
+    return seconds, cpu
+
+
+def embedded(home: Path) -> str:
+    """A SQLite replica with the same view, of which nothing is there either."""
+    file = home / "replica.db"
+    with closing(sqlite3.connect(file)) as connection:
+        connection.executescript(
+            "CREATE TABLE casino_base (id INTEGER PRIMARY KEY, ext_brand_id TEXT, user_ext_id INTEGER, tx_type TEXT, bet_id TEXT,"
+            " bet_date TIMESTAMP, bet_amount NUMERIC, bet_amount_real NUMERIC, bet_amount_bonus NUMERIC, win_amount NUMERIC,"
+            " win_amount_real NUMERIC, game_name TEXT, game_id TEXT, game_category TEXT, game_provider TEXT);"
+            f"CREATE VIEW {CASINO} AS SELECT * FROM casino_base"
+        )
+    return f"sqlite:///{file}"
+
+
+def main() -> None:
+    """Start it again and again."""
+    server, home = Server.create(), Path(tempfile.mkdtemp(prefix="smartico-sync-startup-"))
+    took: dict[str, list[tuple[float, float]]] = {}
+    try:
+        server.admin(*casino_sql(0))
+        works = {"postgresql": (server.url(), 1), "sqlite": (embedded(home), 1), "more views": (server.url(), 1 + MORE)}
+        with Sandbox(check="count") as api:
+            for _ in range(STARTS):
+                for name, (database, views) in works.items():
+                    took.setdefault(name, []).append(started(api.url, database, views))
+    finally:
+        server.remove()
+        shutil.rmtree(home)
+    for name, runs in took.items():
+        cpu = [each[1] for each in runs]
+        print(
+            f"  {name:<12}{median(each[0] for each in runs):6.2f} s, {median(cpu):.2f} s CPU ({min(cpu):.2f} to {max(cpu):.2f})"
+        )
+    one, first = [each[1] for each in took["postgresql"]], [each[0] for each in took["postgresql"]]
+    added = [(each[1] - median(one)) / MORE * 1000 for each in took["more views"]]
+    print(f"  a further view{median(added):6.1f} ms CPU ({min(added):.1f} to {max(added):.1f})", flush=True)
+    keep("startup", {
+        "first_poll_s": median(first), "first_poll_spread_s": (min(first), max(first)), "first_poll_cpu_s": median(one),
+        "view_ms": median(added), "view_spread_ms": (min(added), max(added)), "runs": took,
+    })  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
