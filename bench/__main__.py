@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -24,6 +23,7 @@ import psycopg
 
 from bench.data import CASINO, USERS, casino_sql, users_sql
 from bench.figures import keep
+from bench.processes import Took, timed
 from bench.rivals import BASELINE, COMMAND, DLT_LOOP, ENVIRONMENT, GUARDED, RIVALS, SYNC, VIEWS, Rival
 from servers.postgresql import Server
 from smartico_sync.pii.keys import new_key
@@ -39,18 +39,6 @@ SMALLER = 10  # times fewer rows in the smaller size
 BATCH_EVENTS = 1000  # that a request may hold
 # CPU an event of the daemon against a loop, start-up apart: what two cores that others kept busy showed, and a third or so.
 BOUNDS = {"casino": ("loop, same JSON", 1.4), "users": ("loop, remembered", 1.2)}
-
-Took = tuple[float, float, float]
-
-
-def timed(command: list[str], cwd: Path) -> Took:
-    """Seconds, CPU seconds and peak MB of a process."""
-    began = time.monotonic()
-    process = subprocess.Popen(command, cwd=cwd, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=ENVIRONMENT)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f"{command} ended with {os.waitstatus_to_exitcode(status)}")
-    return time.monotonic() - began, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
 def copied(url: str, view: str) -> float:

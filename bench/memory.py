@@ -7,7 +7,6 @@ Printed is the peak of its resident set, and how fast it went: rows as wide as t
 from __future__ import annotations
 
 import argparse
-import os
 import subprocess
 import tempfile
 import time
@@ -20,6 +19,7 @@ import httpx
 from bench.__main__ import COMMAND, ENVIRONMENT
 from bench.data import users_sql
 from bench.figures import keep
+from bench.processes import ended
 from servers.postgresql import Server, free_port
 from smartico_sync.pii.keys import new_key
 
@@ -117,14 +117,13 @@ def tracked(work: Work, url: str, execute: Callable[..., object]) -> dict[str, f
             daemon = subprocess.Popen(
                 [COMMAND, "run", "--once", "--config", str(config)], stdout=log, stderr=log, env=ENVIRONMENT
             )
-        _, status, used = os.wait4(daemon.pid, 0)
-        seconds, code = time.monotonic() - began, os.waitstatus_to_exitcode(status)
+        code, (seconds, cpu, peak) = ended(daemon, began)
         accepted = httpx.get(f"http://{listen}/stats").json()["accepted"]
         if code or accepted != work.rows * work.views:
             raise SystemExit(
                 f"{accepted} of {work.rows * work.views} events, exit code {code}\n{(home / 'log').read_text()}"
             )
-        return {"peak_mb": used.ru_maxrss / 1024, "seconds": seconds, "cpu_s": used.ru_utime + used.ru_stime}
+        return {"peak_mb": peak, "seconds": seconds, "cpu_s": cpu}
     finally:
         api.terminate()
         api.wait()

@@ -172,9 +172,11 @@ def filled(figures: Kept) -> Row:
 def memory(figures: Kept) -> Row:
     """The most that the daemon took in any part."""
     peaks = {name: each["peak_mb"] for name, each in figures["memory"].items()}
+    peaks |= {f"a backlog in {name}": each["peak_mb"] for name, each in figures.get("waiting_streams", {}).items()}
     peaks |= {
-        f"{each['view']}, {each['rival']}": max(run[2] for run in each["runs"])
-        for each in figures.get("figures", ())
+        f"{each.get('view', 'a stream')}, {each['rival']}": max(run[2] for run in each["runs"])
+        for part in ("figures", "kafka", "rabbitmq")
+        for each in figures.get(part, ())
         if each["rival"].startswith("smartico-sync")
     }
     most = max(peaks, key=lambda name: peaks[name])
@@ -223,7 +225,11 @@ TABLE: tuple[tuple[str, Callable[[Kept], Row], str], ...] = (
     ("live, 1,000 rows/s, polled each second", live, "p99 ≤ 1.03 s · ≤ 2.5 % of a core"),
     ("50 idle views", quiet("idle", 1.5), "≤ 1.5 % of a core"),
     ("50 views with a row a second each", quiet("trickle", 25.0), "≤ 25 % of a core · ≤ 5 ms a row"),
-    ("start-up to the end of a first poll · each further view", first_poll, "≤ 0.3 s · ≤ 1 ms"),
+    (
+        "a start, its first poll and its end (`run --once`, one empty view) · CPU of each further view",
+        first_poll,
+        "≤ 0.3 s · ≤ 1 ms",
+    ),
     (
         "slow player: others' p99 while it is held 3 s · retried for 32 s · never answered",
         slow_player,
