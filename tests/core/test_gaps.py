@@ -113,6 +113,25 @@ def test_the_cadence_grows_and_ends():
     assert gaps.watermark.position.cursor == "5"
 
 
+@given(
+    st.lists(st.tuples(st.sampled_from([1, 700, 1_900, 6_000, 40_000, 200_000]), st.booleans()), max_size=25),
+    st.sampled_from([0, 300, 900, 1_500, 4_000, 6_000]),
+)
+def test_until_a_reading_is_due_nothing_is_asked_for(steps, later):
+    """A moment is named for as long as ids are missing, and only then."""
+    gaps, now, last = begun(), 0, 0
+    for pause, row in steps:
+        now += pause
+        gaps, scan = gaps.rescan(at(now), "caught_up")
+        last += 3 * row
+        gaps = gaps.delivered(page([last], now, scan=scan) if row else Page(at(now), scan=scan))
+    due = gaps.due_ms(at(now))
+    assert due >= now
+    assert (due < float("inf")) == bool(gaps.open.height)
+    if now + later < due:
+        assert gaps.rescan(at(now + later), "caught_up")[1] is None
+
+
 def test_a_replica_that_stands_still_gives_nothing_up():
     """Ages are counted by the source's clock too: while replay stands still nobody could have appeared."""
     gaps = begun().delivered(page([5]))

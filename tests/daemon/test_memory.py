@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from bench.memory import WORKS, peak_mb
+from bench.memory import WORKS, tracked
 
 MOST_MB = 400
 
@@ -22,4 +22,4 @@ MOST_MB = 400
 )
 def test_memory_is_bounded(postgresql, name, rows):
     """From the first row to the last acknowledgement, all of them delivered."""
-    assert peak_mb(replace(WORKS[name], rows=rows), postgresql.url, postgresql.execute) < MOST_MB
+    assert tracked(replace(WORKS[name], rows=rows), postgresql.url, postgresql.execute)["peak_mb"] < MOST_MB

@@ -16,7 +16,7 @@ from smartico_sync.core.late_commit.view_definition import traits
 from smartico_sync.core.position import Position
 from smartico_sync.core.relation import Relation
 from smartico_sync.errors import SourceError, SourceUnreachable, ViewBroken
-from smartico_sync.sources.protocol import Asked
+from smartico_sync.sources.protocol import Asked, Landmarks, Scan
 
 
 def table(engine, rows, *, name="bets", cursor="integer", key="integer", **extra):
@@ -229,6 +229,85 @@ def test_news_is_what_a_page_would_bring(engine):
     assert source.news(asked, "asked").replication.state == standing
     engine.drop("empty")
     assert source.news(asked).found == (True,) * len(asked)
+
+
+def landmarks_and_scans():
+    """What a view may be looked at again for, each told apart by its digest."""
+    one, two = Position("1", ("1",)), Position("2", ("2",))
+    yield from (Scan(of, after, "2") for of in ("rows", "keys") for after in (None, one))
+    places = ((two,), ()), ((), (("1",), ("2",))), ((two, Position("9", ("9",))), (("2",),)), ((), ())
+    yield from (Landmarks(positions, keys, "2") for positions, keys in places)
+
+
+def told(source, described, what):
+    """By a reading; None where the engine tells no digests."""
+    with source.reading(described) as reading:
+        digests = [
+            reading.landmarks(each) if isinstance(each, Landmarks) else reading.digest(each.of, each.after, each.high)
+            for each in what
+        ]
+    return None if None in digests else tuple(digests)
+
+
+def test_news_tells_the_digests_that_a_reading_would(engine):
+    """Each of another one's, and the same again for as long as nothing changes."""
+    table(engine, [(1, 1, "n"), (2, 2, None), (3, 3, "n")])
+    source = engine.source()
+    described, what = relation(engine, source), tuple(landmarks_and_scans())
+    digests = told(source, described, what)
+    if digests is None:
+        return  # such an engine would have to send the rows
+    assert len(set(digests)) == len(digests)
+    assert [digest.rows for digest in digests[:4]] == [2, 1, 2, 1]
+    assert told(source, described, what) == digests
+    news = source.news([Asked(described, Position("3", ("3",)), what), Asked(described, Position("2", ("2",)), what)])
+    assert news.found == (False, True)
+    assert news.digests == (digests, ())
+    assert source.news([Asked(described, Position("9"), what, "asked")]).found == (False,)
+    engine.insert("bets", [(None, 5, "n")])
+    assert source.news([Asked(described, Position("9"), what, "asked")]).found == (True,)
+
+
+def test_with_landmarks_a_new_column_is_news(engine):
+    """The view has other columns then than it was described with."""
+    table(engine, [(1, 1, "n")])
+    source = engine.source()
+    described, what = relation(engine, source), (Landmarks((Position("1", ("1",)),), (), "1"),)
+    if told(source, described, what) is None:
+        return  # such an engine is not asked
+    assert source.news([Asked(described, Position("1", ("1",)), what)]).found == (False,)
+    engine.execute(f"ALTER TABLE {engine.place('bets')} ADD more int")
+    assert source.news([Asked(described, Position("1", ("1",)), what)]).found == (True,)
+
+
+@pytest.mark.parametrize("row", [(0, 0, "n"), (4, 4, "n")], ids=["below", "above"])
+def test_landmarks_are_both_ends_of_the_order(engine, row):
+    """The highest cursor, and the lowest position up to where the view has come."""
+    table(engine, [(1, 1, "n"), (2, 2, "n"), (3, 3, "n")])
+    source = engine.source()
+    described, what = relation(engine, source), (Landmarks((Position("2", ("2",)),), (), "3"),)
+    before = told(source, described, what)
+    engine.insert("bets", [row])
+    assert before is None or told(source, described, what) != before
+
+
+VALUES = {"decimal": ("1.10", "1.11"), "float": (0.1, 0.1000000000000001), "text": ("a", "A")}
+
+
+@pytest.mark.parametrize("family", [*VALUES, "NULL"])
+def test_digests_of_rows_differ_where_a_value_does(engine, family):
+    """Also in letter case, in the last digit, and where there is none at all; and not where another column holds it."""
+    kind = "text" if family == "NULL" else family
+    without(engine, kind)
+    old, new = (None, "NULL") if family == "NULL" else VALUES[family]
+    digests = []
+    for number, values in enumerate(((old, new), (new, old), (new, new), (old, old))):
+        name = f"bets{number}"
+        table(engine, [(1, 1, "n", *values)], name=name, one=kind, other=kind)
+        source = engine.source()
+        described = relation(engine, source, name=name, relation=name)
+        digests.append(told(source, described, (Scan("rows", None, "1"), Landmarks((Position("1", ("1",)),), (), "1"))))
+    assert digests[0] is None or len(set(digests)) == 4
 
 
 def test_keys_are_the_pages_positions(engine, position):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from smartico_sync.core.relation import Column, Relation
+from smartico_sync.sources.mssql.types import MSSQL
 from smartico_sync.sources.postgresql.types import POSTGRESQL
 from smartico_sync.sources.redshift.types import REDSHIFT
 from smartico_sync.sources.sql import compiler, known_statements, statements
@@ -17,7 +18,7 @@ from smartico_sync.sources.sql.known_statements import ENDING, KnownStatements
 from smartico_sync.sources.sqlite.types import SQLITE
 
 SECRET = b"s" * 32
-ADAPTERS = {"sqlite": SQLITE, "postgresql": POSTGRESQL, "redshift": REDSHIFT}
+ADAPTERS = {"sqlite": SQLITE, "postgresql": POSTGRESQL, "redshift": REDSHIFT, "mssql": MSSQL}
 ASKED = [
     ("page", "from the start", "open"),
     ("page", "after, ties by key", "through"),
@@ -159,7 +160,7 @@ def test_what_another_release_wrote_is_not_found(known, unwritten, monkeypatch):
     first.save()
     known()
     unwritten()
-    monkeypatch.setattr(known_statements, "_writers", lambda _: b"another")
+    monkeypatch.setattr(known_statements, "writers", lambda _: b"another")
     with pytest.raises(AttributeError):
         asked(SQLITE, BETS, "star")
 
@@ -168,7 +169,7 @@ def test_every_module_that_writes_is_part_of_the_name(monkeypatch):
     """Also SQLAlchemy's release, and when it was installed."""
     read, read_bytes = [], known_statements.Path.read_bytes
     monkeypatch.setattr(known_statements.Path, "read_bytes", lambda path: read.append(str(path)) or read_bytes(path))
-    known_statements._writers.__wrapped__(SQLITE.module)
+    known_statements.writers.__wrapped__(SQLITE.module)
     parts = ["sql/compiler.py", "sql/names.py", "kit/positions.py", "sqlite/dialect.py", "sqlalchemy/__init__.py"]
     assert all(any(path.endswith(part) for path in read) for part in parts)
 

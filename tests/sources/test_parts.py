@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 import threading
 from decimal import Decimal
 from types import SimpleNamespace
@@ -145,6 +146,28 @@ def test_rows_become_columns_value_by_value(family, values, expected, spoilt):
     assert built["c"].to_list() == expected
     told = built["@unreadable"].is_not_null().to_list() if "@unreadable" in built.columns else [False] * len(values)
     assert [number for number, bad in enumerate(told) if bad] == spoilt
+
+
+@given(values=st.lists(st.none() | st.integers() | st.floats(), min_size=1, max_size=5))
+def test_numbers_among_decimals_keep_their_digits(values):
+    """Columns of nothing but numbers are written at once, with the digits that each has by itself."""
+    built = frame([column("decimal")], [(value,) for value in values])["c"].to_list()
+    shown = [
+        None if value is None or not math.isfinite(value) else format(Decimal(repr(value)), "f") for value in values
+    ]
+    assert built == shown
+
+
+@given(
+    times=st.lists(st.datetimes(), min_size=1, max_size=4),
+    between=st.sampled_from(" T"),
+    family=st.sampled_from(["timestamp", "instant"]),
+)
+def test_times_are_read_whatever_their_fractions(times, between, family):
+    """With six digits, fewer or none, all alike or not."""
+    texts = [time.isoformat(between).rstrip("0" if time.microsecond else "") for time in times]
+    built = frame([column(family)], [(text,) for text in texts])["c"].to_list()
+    assert [time.replace(tzinfo=None) for time in built] == times
 
 
 def test_no_rows_still_have_their_types():

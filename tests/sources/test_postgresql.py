@@ -12,7 +12,7 @@ import pytest
 from smartico_sync.core.position import Position
 from smartico_sync.core.relation import Relation
 from smartico_sync.errors import ConfigError, SourceCancelled, SourceRefused, SourceUnreachable, ViewBroken
-from smartico_sync.sources.protocol import Asked, FirstPage, Landmarks, News, Scan
+from smartico_sync.sources.protocol import Asked, FirstPage, Landmarks, News
 from waiting import until
 
 BETS = Relation("bets", "id", ("id",), relation="bets")
@@ -623,51 +623,6 @@ def test_news_of_several_views_comes_in_one_answer(on_postgresql):
     assert source.news(asked) == News(server, (False, False), ((), ()))
     on_postgresql.execute("DROP TABLE others")
     assert source.news(asked) == News(server, (True, True), ((), ()))
-    source.close()
-
-
-def test_news_tells_what_a_reading_would(on_postgresql):
-    """Digests are the same by either way, and so is how the server stands in its replication."""
-    on_postgresql.execute("CREATE TABLE bets (id int PRIMARY KEY, odds int)", "INSERT INTO bets VALUES (1, 0), (2, 1)")
-    source = on_postgresql.source()
-    bets, head = source.describe(BETS), Position("2", ("2",))
-    scans = tuple(Scan(of, after, "2") for of in ("rows", "keys") for after in (None, Position("1", ("1",))))
-    lands = tuple(
-        Landmarks(positions, keys, "2")
-        for positions, keys in (
-            ((head,), ()),
-            ((), (("1",), ("2",))),
-            ((head, Position("9", ("9",))), (("2",),)),
-            ((), ()),
-        )
-    )
-    with source.reading(bets) as reading:
-        digests = tuple(reading.digest(each.of, each.after, each.high) for each in scans)
-        digests += tuple(reading.landmarks(each) for each in lands)
-    assert len(set(digests)) == len(digests)
-    news = source.news([Asked(bets, head, scans + lands)], "asked")
-    assert (news.found, news.digests) == ((False,), (digests,))
-    assert news.replication.state == "primary"
-    source.close()
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        "UPDATE bets SET odds = 7 WHERE id = 2",
-        "DELETE FROM bets WHERE id = 2",
-        "INSERT INTO bets VALUES (0, 0)",
-        "INSERT INTO bets VALUES (3, 0)",
-    ],
-)
-def test_landmarks_change_with_what_they_stand_for(on_postgresql, change):
-    """The rows, and both ends of the order."""
-    on_postgresql.execute("CREATE TABLE bets (id int PRIMARY KEY, odds int)", "INSERT INTO bets VALUES (1, 0), (2, 1)")
-    source = on_postgresql.source()
-    asked = Asked(source.describe(BETS), Position("9", ("9",)), (Landmarks((Position("2", ("2",)),), (), "2"),))
-    before = source.news([asked])
-    on_postgresql.execute(change)
-    assert source.news([asked]).digests != before.digests
     source.close()
 
 

@@ -14,8 +14,8 @@ import click
 
 from smartico_sync.catalogue.engines import EMBEDDED, KAFKA
 from smartico_sync.cli.check_machine import taken
-from smartico_sync.cli.run import serve
 from smartico_sync.cli.run_reports import Reports
+from smartico_sync.cli.serving import serve
 from smartico_sync.config import load
 from smartico_sync.config.units import Milliseconds
 from smartico_sync.daemon.ending import Ending

@@ -18,11 +18,15 @@ __all__ = ["loading", "without_collector"]
 
 UNUSED = ("rich", "pygments")
 NEVER = ("httpx._main",)  # its command line, which draws with rich; httpx itself may be imported much later
-DEFERRED = ("asyncio", "importlib.metadata", "polars", "polars_hash")
+DEFERRED = ("asyncio", "polars", "polars_hash")
+DEFERRED_FUNCTIONS = (
+    "importlib.metadata",
+)  # of which libraries take functions when they are imported, and call them never
 # What libraries read when they are imported. pydantic would read what every installed package says of itself, to find plug-ins for
 # it. polars' allocator has four arenas a core, and each keeps for ten seconds what was freed: one of them takes a tenth less
-# memory, and a fifth fewer pages that the kernel must clear.
-SETTINGS = {"PYDANTIC_DISABLE_PLUGINS": "__all__", "_RJEM_MALLOC_CONF": "narenas:1"}
+# memory, and a fifth fewer pages that the kernel must clear. polars works with a thread a core: to share a page of 20,000 rows
+# out among them is a tenth of all CPU, and the threads of views and requests keep the cores busy anyhow.
+SETTINGS = {"PYDANTIC_DISABLE_PLUGINS": "__all__", "_RJEM_MALLOC_CONF": "narenas:1", "POLARS_MAX_THREADS": "1"}
 _lock = RLock()
 
 
@@ -39,6 +43,21 @@ class Deferred(ModuleType):
         return getattr(module, name)
 
 
+class DeferredFunctions(Deferred):
+    """Stands for a module whose functions may be taken from it: it is imported once one is called, or something else is used."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "__path__":  # `from … import` asks for it
+            raise AttributeError(name)
+        if name.startswith("_") or not name.islower():
+            return super().__getattr__(name)
+
+        def called(*arguments: Any, **named: Any) -> Any:
+            return super(DeferredFunctions, self).__getattr__(name)(*arguments, **named)
+
+        return called
+
+
 @contextmanager
 def loading() -> Iterator[None]:
     """Import what follows without the collector, without `UNUSED`, and without what is `DEFERRED` until it is used.
@@ -53,12 +72,12 @@ def loading() -> Iterator[None]:
         sys.modules.setdefault(name, None)  # type: ignore[arg-type] # so `import` is told that there is none
     absent = [name for name in UNUSED if name not in sys.modules]
     sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type] # likewise
-    for name in DEFERRED:
+    sys.modules.update({name: Deferred(name) for name in DEFERRED if name not in sys.modules})
+    for name in DEFERRED_FUNCTIONS:
         if name not in sys.modules:
-            sys.modules[name] = Deferred(name)
+            sys.modules[name] = DeferredFunctions(name)
             parent, _, own = name.rpartition(".")
-            if parent:
-                setattr(import_module(parent), own, sys.modules[name])
+            setattr(import_module(parent), own, sys.modules[name])
     try:
         with without_collector():
             yield

@@ -7,15 +7,13 @@ from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING
 
-from smartico_sync.cli.run import assembled, loaded, serve
 from smartico_sync.cli.run_reports import Reports, notes_of
+from smartico_sync.cli.serving import assembled, loaded, serve
 from smartico_sync.config.state_checks import is_server
-from smartico_sync.daemon.control import Control, no_reload
-from smartico_sync.daemon.operations import Operations
 from smartico_sync.daemon.reload import Reload
 from smartico_sync.daemon.scheduler import Scheduler
 from smartico_sync.daemon.service_manager import ServiceManager
-from smartico_sync.daemon.wiring import Parts, board_of, endpoint_of
+from smartico_sync.daemon.wiring import board_of, endpoint_of
 from smartico_sync.errors import SyncError
 from smartico_sync.observe.alerts import Alerts
 from smartico_sync.observe.health import assess
@@ -31,7 +29,7 @@ if TYPE_CHECKING:
     from smartico_sync.observe.endpoint import Endpoint
     from smartico_sync.observe.status_board import StatusBoard
 
-__all__ = ["be_asked", "forever"]
+__all__ = ["forever"]
 
 
 def forever(path: Path, start: Start, ending: Ending, stack: ExitStack) -> None:
@@ -88,19 +86,3 @@ def work_alone(
         reports = Reports(parts, reload, alerts, now_ms(), journal.dated)
         ending.code = serve(scheduler, parts, endpoint, "forever", stack, reports, journal)
     return reload.following()
-
-
-def be_asked(
-    scheduler: Scheduler,
-    parts: Parts,
-    endpoint: Endpoint | None,
-    reports: Reports,
-    stack: ExitStack,
-) -> None:
-    """Answer commands, until the end."""
-    if endpoint is not None:
-        endpoint.notes = reports.notes
-    loops = {loop.name: loop for loop in parts.loops}
-    operations = Operations(parts.store, loops, scheduler.backfills)
-    reload = reports.reload.ask if reports.reload else no_reload
-    stack.callback(Control(parts.store.path, operations, reports.document, reload).close)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from functools import lru_cache
-from itertools import groupby
 from typing import TYPE_CHECKING, TypeAlias
 
 import polars as pl
@@ -245,8 +244,8 @@ def quoted(name: str) -> str:
 def glued(names: tuple[str, ...], lacking: frozenset[str], texts: tuple[str, ...], escaped: frozenset[str]) -> pl.Expr:
     """The objects of events with these properties, of which some rows lack some; built once for each such shape.
 
-    Whole columns are glued together; what is the same in every row is one literal. Around the first property that no row
-    lacks, the commas of the others stand on its side, so that those left out take theirs along.
+    Whole columns are written into one form. Around the first property that no row lacks, the commas of the others stand on
+    its side, so that those left out take theirs along.
     """
     value = wire_values(texts, escaped)
     opening = [
@@ -258,19 +257,16 @@ def glued(names: tuple[str, ...], lacking: frozenset[str], texts: tuple[str, ...
     for place, name in enumerate(names):
         before, after = (",", "") if certain is None or place > certain else ("", "" if place == certain else ",")
         written = [f"{before}{json.dumps(name)}:", *value(name), after]
-        payload += [pl.concat_str(joined(written))] if name in lacking else written
+        payload += [formed(written)] if name in lacking else written
     if payload and certain is None:
-        payload = [pl.concat_str(joined(payload), ignore_nulls=True).str.strip_prefix(",")]
-    return pl.concat_str(joined([*opening, *payload, "}}"]), ignore_nulls=True).alias(JSON)
+        payload = [formed(payload).str.strip_prefix(",")]
+    return formed([*opening, *payload, "}}"]).alias(JSON)
 
 
-def joined(written: Sequence[str | pl.Expr]) -> Iterator[pl.Expr]:
-    """Texts and expressions, those texts as one that stand together: each that is glued costs time in every row."""
-    for is_text, run in groupby(written, lambda each: isinstance(each, str)):
-        if not is_text:
-            yield from run  # type: ignore[misc] # no text is among these
-        elif text := "".join(run):  # type: ignore[arg-type] # and nothing else among those
-            yield pl.lit(text)
+def formed(written: Sequence[str | pl.Expr]) -> pl.Expr:
+    """Texts and expressions as one text, empty where a value is null; in half the time in which they are glued."""
+    form = "".join(each.replace("{", "{{").replace("}", "}}") if isinstance(each, str) else "{}" for each in written)
+    return pl.format(form, *(each for each in written if isinstance(each, pl.Expr))).fill_null("")
 
 
 def wire_values(texts: tuple[str, ...], escaped: frozenset[str]) -> Callable[[str], list[str | pl.Expr]]:

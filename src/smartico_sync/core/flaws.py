@@ -9,6 +9,7 @@ import polars as pl
 from msgspec import Struct, field
 
 from smartico_sync.catalogue.properties import PROPERTIES
+from smartico_sync.core import few_columns
 from smartico_sync.core.conversion import Hints, conversion
 from smartico_sync.core.events import BRAND, DATE, KEY, PLAYER, POSITION, TYPE, USER
 from smartico_sync.core.few_texts import are_few
@@ -249,11 +250,12 @@ class Flaws(Struct):
                 self.roles().to_list() if any(known.needed_in for known in properties) else [None] * self.rows.height
             )
             return [
-                pl.Series(
+                few_columns.column(
+                    "truth",
                     [
                         value is None and (not known.needed_in or role in known.needed_in)
                         for value, role in zip(self.rows.get_column(f"@@{known.name}").to_list(), roles, strict=True)
-                    ]
+                    ],
                 )
                 for known in properties
             ]

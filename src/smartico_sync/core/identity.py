@@ -14,6 +14,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from functools import lru_cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import polars as pl
@@ -83,7 +84,10 @@ def seed_texts(frame: pl.DataFrame, parts: Iterable[Part]) -> list[str]:
 def texts(frame: pl.DataFrame, parts: Iterable[Part]) -> Iterable[tuple[str | None, ...]]:
     """A handful of rows as texts. No query is started but for expressions, and for columns that only polars can write."""
     parts = list(parts)
-    columns = [text_list(frame, part) for part in parts]
+    # Nearly all columns: whole rows are less work than one column after the other.
+    whole = sum(isinstance(part, str) for part in parts) * 2 >= frame.width
+    held = dict(zip(frame.columns, zip(*frame.rows(), strict=True), strict=True)) if whole and frame.height else {}
+    columns = [text_list(frame, part, held) for part in parts]
     asked = [place for place, column in enumerate(columns) if column is None]
     if asked:
         written = frame.select(expression(parts[place]).cast(pl.String).alias(str(place)) for place in asked)
@@ -92,12 +96,14 @@ def texts(frame: pl.DataFrame, parts: Iterable[Part]) -> Iterable[tuple[str | No
     return zip(*(column for column in columns if column is not None), strict=True)
 
 
-def text_list(frame: pl.DataFrame, part: Part) -> list[str | None] | None:
-    """A part of a handful of rows as texts, where that needs no query."""
+def text_list(
+    frame: pl.DataFrame, part: Part, held: Mapping[str, Sequence[Any]] = MappingProxyType({})
+) -> Sequence[str | None] | None:
+    """A part of a handful of rows as texts, where that needs no query. `held`: the values of columns, as far as they are there."""
     if isinstance(part, Same):
         return [part.text] * frame.height
     if isinstance(part, str):
-        values: list[Any] = frame.get_column(part).to_list()
+        values: Sequence[Any] = held[part] if part in held else frame.get_column(part).to_list()
         kinds = {type(value) for value in values if value is not None}
         if kinds <= {str}:
             return values

@@ -8,8 +8,10 @@ import polars as pl
 from msgspec import Struct, field
 
 from smartico_sync.catalogue.properties import PROPERTIES
+from smartico_sync.core import few_columns
 from smartico_sync.core.events import BRAND, DATE, EID, KEY, PLAYER, POSITION, SEED, TYPE, USER, Events
 from smartico_sync.core.few_rows import Step, made
+from smartico_sync.core.few_texts import are_few
 from smartico_sync.core.flaws import Flaws, moments_in, unreadable
 from smartico_sync.core.identity import Same, contents, fingerprints, row_hashes, row_ids, seeds
 from smartico_sync.core.picked import renamed
@@ -87,7 +89,12 @@ def events(mapping: ViewMapping, page: pl.DataFrame) -> Mapped:
     player = row_hashes(good, [BRAND, USER], mapping.options.secret)
     parts = seed_parts(mapping, good)
     if mapping.kind.role == "profile":
-        ids = [pl.Series(EID, [""]).new_from_index(0, good.height), seeds(good, parts).alias(SEED)]
+        none = (
+            few_columns.column("text", [""] * good.height, EID)
+            if are_few(good)
+            else pl.Series(EID, [""]).new_from_index(0, good.height)
+        )
+        ids = [none, seeds(good, parts).alias(SEED)]
     else:
         ids = [row_ids(good, parts).alias(EID)]
     found = Events(kept.hstack([player.alias(PLAYER), *ids]), steps.raw)
@@ -96,7 +103,7 @@ def events(mapping: ViewMapping, page: pl.DataFrame) -> Mapped:
 
 def steps_for(mapping: ViewMapping, page: pl.DataFrame) -> Steps:
     """The expressions for pages with such columns, built once: for a page of one row they cost more than running them."""
-    inked = inked_columns(mapping, page)
+    inked = frozenset() if are_few(page) else inked_columns(mapping, page)  # a handful asks no query, and needs no look
     shape = (tuple(page.columns), tuple(page.dtypes), inked)
     found = mapping.steps.get(shape)
     if found is None:

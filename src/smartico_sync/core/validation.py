@@ -31,6 +31,9 @@ SHAPES = 256  # sets of properties, of all views
 
 # Patterns of plain ASCII, which mean the same to every engine.
 SURE = {known.pattern: re.compile(known.pattern, re.ASCII).fullmatch for known in PROPERTIES.values() if known.pattern}
+RULED = frozenset(
+    name for name, known in PROPERTIES.items() if known.values or known.pattern or known.past == "must be past"
+)
 IMMUTABLE = tuple(sorted(name for name, known in PROPERTIES.items() if known.change == "immutable"))
 
 
@@ -45,7 +48,11 @@ def broken(frame: pl.DataFrame, now_ms: int, tolerance_ms: int = FUTURE_MS) -> d
         early, late = moments.min(), moments.max()
         if isinstance(early, int) and isinstance(late, int) and (early < EARLIEST_MS or late > now_ms + tolerance_ms):
             found[EVENT_DATE] = ~moments.is_between(EARLIEST_MS, now_ms + tolerance_ms), "between the year 2000 and now"
-    columns = [column for column in frame.get_columns() if column.name in PROPERTIES]
+    columns = [frame.get_column(name) for name in frame.columns if name in RULED]
+    if frame.height <= FEW:  # hardly ever is there anything left
+        columns = [column for column in columns if suspicious(column, now_ms)]
+    if not columns:
+        return found
     rules: dict[str, tuple[pl.Expr, str]] = {}
     of_texts = rules_of(tuple(column.name for column in columns if column.dtype == pl.String))
     for column in columns:
@@ -53,8 +60,6 @@ def broken(frame: pl.DataFrame, now_ms: int, tolerance_ms: int = FUTURE_MS) -> d
             rules[column.name] = of_texts[column.name]
         elif PROPERTIES[column.name].past == "must be past" and column.dtype == pl.Int64:
             rules[column.name] = pl.col(column.name) > now_ms, "in the past"
-    if frame.height <= FEW:
-        rules = {name: rule for name, rule in rules.items() if suspicious(frame.get_column(name), now_ms)}
     # All in one go, and hardly ever is one broken.
     any_wrong = frame.select(wrong.any().alias(name) for name, (wrong, _) in rules.items()) if rules else frame.clear()
     broke = [name for name in rules if any_wrong.height and any_wrong.get_column(name)[0]]
@@ -69,7 +74,9 @@ def suspicious(column: pl.Series, now_ms: int) -> bool:
     known = PROPERTIES[column.name]
     there = {value for value in column.to_list() if value is not None}
     if column.dtype != pl.String:
-        return any(value > now_ms for value in there)
+        return known.past == "must be past" and column.dtype == pl.Int64 and any(value > now_ms for value in there)
+    if not known.values and not known.pattern:
+        return False
     return not (there <= known.values if known.values else all(SURE[known.pattern](text) for text in there))
 
 

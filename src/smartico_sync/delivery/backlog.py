@@ -49,6 +49,10 @@ class Backlog:
         So do those that were refused for a property that may be left out, without it.
         """
         height = request.frame.height
+        if verdict.decision == "done" and not (verdict.refused or verdict.duplicates or verdict.vague):
+            self.judged(request, height, 0, {})
+            self.finish(request)
+            return
         told = {*verdict.refused, *verdict.duplicates, *verdict.vague}
         untold = [place for place in range(height) if place not in told]
         accepted = untold if verdict.decision == "done" else []
@@ -115,6 +119,9 @@ class Backlog:
         """Count events of the request that have their verdict; of the duplicates the places that were sent for the first time."""
         self.queued -= delivered + duplicates + len(refused)
         self.events.update({"delivered": delivered, "duplicate": duplicates, "refused": len(refused)})
+        if not refused and not known_before:
+            request.pending.judged(delivered, duplicates, [])
+            return
         rows, ids = request.frame.get_column(POSITION), request.frame.get_column(EID)
         if request.pending.holds is not None:
             players = request.frame.get_column(PLAYER)

@@ -17,6 +17,8 @@ from urllib3.connection import HTTPConnection
 from urllib3.exceptions import ConnectTimeoutError
 from urllib3.util import wait_for_read
 
+from smartico_sync.delivery.usual_head import UsualHead, usual_head
+
 if TYPE_CHECKING:
     from urllib3.response import HTTPResponse
 
@@ -108,6 +110,10 @@ class FinalAnswer(http.client.HTTPResponse):
 
     def begin(self) -> None:
         """Read the head."""
+        begun: object = self.headers  # http.client begins once more after an interim answer
+        if begun is None and (found := usual_head(self.fp)):
+            self.take(found)
+            return
         stream: Any = self.fp
         self.fp = Head(stream)  # type: ignore[assignment] # all that is asked of it is a line
         try:
@@ -120,6 +126,17 @@ class FinalAnswer(http.client.HTTPResponse):
         finally:
             if self.fp is not None:  # else it is closed: what came is no answer
                 self.fp = stream
+
+    def take(self, head: UsualHead) -> None:
+        """The head was read: have it as `begin` of http.client has it."""
+        self.status = self.code = head.status
+        self.version, self.reason = 11, head.reason
+        self.headers = self.msg = http.client.HTTPMessage()
+        for name, value in head.headers:
+            self.headers[name] = value
+        self.headers.set_payload("")
+        self.chunked, self.chunk_left = False, None
+        self.length, self.will_close = head.length, False
 
 
 class Head:

@@ -16,7 +16,7 @@ from smartico_sync.errors import ConfigError
 from smartico_sync.pii.protocol import BindingEncryptor, SealingEncryptor
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from smartico_sync.pii.protocol import Encryptor, Player
 
@@ -50,7 +50,8 @@ class Protection(Struct, frozen=True):
             return Events(events.frame.drop(present, cleared), events.raw - {*present, *cleared})
         if self.encryptor is None:
             raise ConfigError("`pii.mode: encrypt` has no encryptor", hint="set `pii.key`")
-        columns = [events.frame.get_column(name).cast(pl.String) for name in present]
+        given = [events.frame.get_column(name) for name in present]
+        columns = [each if each.dtype == pl.String else each.cast(pl.String) for each in given]
         protected = self._encrypted(columns, events.frame, self.encryptor)
         return Events(replaced(events.frame, protected), events.raw - set(present))
 
@@ -58,12 +59,13 @@ class Protection(Struct, frozen=True):
         """These columns, encrypted."""
         brands, users = frame.get_column(BRAND), frame.get_column(USER)
         brands = brands.replace(self.aliases) if self.aliases else brands
-        if isinstance(encryptor, SealingEncryptor) and not are_few(frame):
+        if not are_few(frame) and isinstance(encryptor, SealingEncryptor):
             names = named_players(brands, users)
             return [sealed(column, encryptor, names) for column in columns]
-        binds = isinstance(encryptor, BindingEncryptor)
-        whose = list(zip(brands.to_list(), users.to_list(), strict=True)) if binds else []
-        return [encrypted(column, encryptor, whose) for column in columns]
+        if isinstance(encryptor, BindingEncryptor):
+            whose = list(zip(brands.to_list(), users.to_list(), strict=True))
+            return [bound(column, encryptor, whose) for column in columns]
+        return [encrypted(column, encryptor) for column in columns]
 
 
 def named_players(brands: pl.Series, users: pl.Series) -> list[bytes]:
@@ -90,15 +92,24 @@ def sealed(texts: pl.Series, encryptor: SealingEncryptor, players: Sequence[byte
     return back_in_place(written, there) if some else written
 
 
-def encrypted(texts: pl.Series, encryptor: Encryptor, players: Sequence[Player]) -> pl.Series:
-    """The same value by value, for its players where the encryptor binds to them."""
-    there = texts.is_not_null()
-    values = texts.drop_nulls().to_list()
-    if isinstance(encryptor, BindingEncryptor):
-        made = encryptor.encrypt_for(texts.name, values, list(compress(players, there)))
-    else:
-        made = encryptor.encrypt(texts.name, values)
-    return back_in_place(few_columns.column("text", made, texts.name), there)
+def bound(texts: pl.Series, encryptor: BindingEncryptor, players: Sequence[Player]) -> pl.Series:
+    """The same value by value."""
+    return in_place(
+        texts, lambda there, values: encryptor.encrypt_for(texts.name, values, [players[each] for each in there])
+    )
+
+
+def encrypted(texts: pl.Series, encryptor: Encryptor) -> pl.Series:
+    """The same where the encryptor does not bind to players."""
+    return in_place(texts, lambda _, values: encryptor.encrypt(texts.name, values))
+
+
+def in_place(texts: pl.Series, made: Callable[[list[int], list[str]], Sequence[str]]) -> pl.Series:
+    """A column that has what is made of values, of which the places are given too, in their places, and else null."""
+    held = texts.to_list()
+    there = [place for place, value in enumerate(held) if value is not None]
+    sealed = dict(zip(there, made(there, [held[place] for place in there]), strict=True))
+    return few_columns.column("text", [sealed.get(place) for place in range(len(held))], texts.name)
 
 
 def back_in_place(values: pl.Series, there: pl.Series) -> pl.Series:

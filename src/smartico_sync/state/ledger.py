@@ -94,7 +94,7 @@ def unpack(page: Page) -> pl.DataFrame:
     keys = numbers(page.blob[: 8 * page.n], pl.UInt64, page.n).alias("key")
     width = (len(page.blob) - 8 * page.n) // page.n
     if width == 0:
-        return pl.DataFrame([keys]).with_columns(cursor_ms=pl.lit(page.low_ms, pl.Int64))
+        return pl.DataFrame([keys, pl.Series("cursor_ms", [page.low_ms], pl.Int64).new_from_index(0, page.n)])
     offsets = numbers(page.blob[8 * page.n :], offset_types()[width], page.n).cast(pl.UInt64)
     cursors = (offsets + pl.Series([page.low_ms % (1 << 64)], dtype=pl.UInt64)).reinterpret(signed=True)
     return pl.DataFrame([keys, cursors.alias("cursor_ms")])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
-from smartico_sync.state import told_sets, view_positions
+from smartico_sync.state import dead_letters, told_sets, view_positions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -172,6 +172,12 @@ class OpenState:
         except BaseException:
             self._know_nothing()
             raise
+
+    def _waits(self, connection: Statements) -> bool:
+        """Whether anything is parked in any view; not asked again while nothing was."""
+        if self.idle == "unknown" and not dead_letters.waits(connection):
+            self.idle = "yes"
+        return self.idle == "unknown"
 
     def _know_nothing(self) -> None:
         self.sealed.clear()

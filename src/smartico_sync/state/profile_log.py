@@ -32,7 +32,7 @@ TOGETHER = 4  # rows of the log of like size that are made one, so that a page o
 PIECE = 4_096  # profiles in one row of the log at most: some 150 KB, read and deleted as a whole
 SLICE = 2_048  # profiles moved in one transaction: some 6 ms of work, for which others may wait
 SLICE_ROWS = 16  # rows of the log deleted in one transaction: 2 MB
-RUN = 262_144  # profiles sorted as one in memory: merging two takes less than a commit may
+RUN = 131_072  # profiles sorted as one in memory: merging two takes less than a commit may
 RUNS = 8  # of any size: a look into each costs less than merging two with every page
 SHARE = 16  # the log may take this part of the file: some ten profiles then go to one leaf of the tree, or more
 # In memory, and on the disk: a quarter of a million profiles then hardly ever go to the tree, however often they are touched,
@@ -94,26 +94,21 @@ class ProfileLog:
     def __init__(self) -> None:
         self._views: dict[int, Held] = {}
         self._behind: set[int] = set()  # views whose log has rows that memory lacks
-        self._written: dict[bytes, pl.DataFrame] = {}  # what was written last, by its bytes
+        self._written: dict[int, dict[bytes, pl.DataFrame]] = {}  # what was written last, by view and by its bytes
         self._version = -1
 
     def append(self, connection: sqlite3.Connection, view_no: int, page: pl.DataFrame) -> None:
         """Add profiles [id Int64, whole, parts, cursor_at] inside the caller's transaction; of equal ids the last one stays."""
         self._behind.add(view_no)
-        self._written = append(connection, view_no, page)
+        self._written[view_no] = append(connection, view_no, page)
 
-    def known(
-        self, connection: sqlite3.Connection, view_no: int, ids: Sequence[int]
-    ) -> Sequence[tuple[int, bytes, bytes | None, int | None]]:
-        """Return the profiles among `ids` (ascending), as they came last; in no order."""
-        if len(ids) <= FEW:
-            found = self.few(connection, view_no, ids)
-            rest = [number for number in ids if number not in found]
-            return [*found.values(), *(read_few(connection, view_no, rest) if rest else [])]
-        return self._among(connection, view_no, pl.Series("id", ids, dtype=pl.Int64)).rows()
-
-    def _among(self, connection: sqlite3.Connection, view_no: int, ids: pl.Series) -> pl.DataFrame:
-        """The same of many."""
+    def known(self, connection: sqlite3.Connection, view_no: int, ids: pl.Series) -> pl.DataFrame:
+        """Return the profiles among `ids` (Int64, ascending), as they came last; in no order."""
+        if ids.len() <= FEW:
+            numbers = ids.to_list()
+            found = self.few(connection, view_no, numbers)
+            rest = [number for number in numbers if number not in found]
+            return framed([*found.values(), *(read_few(connection, view_no, rest) if rest else [])])
         logged = self.logged(connection, view_no, ids)
         if logged.height:
             ids = ids.filter(~ids.is_in(logged.get_column("id").implode()))
@@ -217,7 +212,8 @@ class ProfileLog:
             return held
         some: list[pl.DataFrame] = []
         loaded = held.loaded
-        for loaded, size, page in pages(connection, view_no, held.loaded, self._written):  # noqa: B007 - the last one counts
+        written = self._written.pop(view_no, NOTHING_WRITTEN)
+        for loaded, size, page in pages(connection, view_no, held.loaded, written):  # noqa: B007 - the last one counts
             held.written_bytes += size
             if some and sum(each.height for each in some) + page.height > RUN:
                 held.add(newest(some))

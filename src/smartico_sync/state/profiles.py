@@ -9,7 +9,7 @@ import polars as pl
 from smartico_sync.core import few_columns
 from smartico_sync.core.few_texts import FEW
 from smartico_sync.core.identity import signed
-from smartico_sync.core.picked import table
+from smartico_sync.core.picked import replaced, table
 
 if TYPE_CHECKING:
     from smartico_sync.state.statements import Statements
@@ -25,23 +25,20 @@ def known(connection: Statements, view_no: int, ids: pl.Series) -> pl.DataFrame:
     there = ids if ids.len() == 1 and not ids.null_count() else ids.unique().drop_nulls()
     names = signed(there.cast(pl.UInt64))
     # Ascending, because neighbours share a database page.
-    wanted = sorted(names.to_list()) if names.len() <= FEW else names.sort().to_list()
-    rows: list[tuple[int, bytes, bytes | None, int | None]] = []
-    for start in range(0, len(wanted), CHUNK):
-        rows += connection.known_profiles(view_no, wanted[start : start + CHUNK])
-    if not rows:
-        return pl.DataFrame(schema={"id": pl.UInt64, "whole": pl.Binary, "parts": pl.Binary, "cursor_at": pl.Int64})
-    found, whole, parts, cursor_at = zip(*rows, strict=True)
-    return table(
-        [
-            few_columns.column("hash", [number % (1 << 64) for number in found], "id")
-            if len(found) <= FEW
-            else pl.Series("id", found, dtype=pl.Int64).reinterpret(signed=False),
-            few_columns.column("bytes", whole, "whole"),
-            few_columns.column("bytes", parts, "parts"),
-            few_columns.column("whole number", cursor_at, "cursor_at"),
-        ]
-    )
+    wanted = few_columns.column("whole number", sorted(names.to_list()), "id") if names.len() <= FEW else names.sort()
+    found = [
+        connection.known_profiles(view_no, wanted.slice(start, CHUNK))
+        for start in range(0, max(1, wanted.len()), CHUNK)
+    ]
+    profiles = found[0] if len(found) == 1 else pl.concat(found)
+    return replaced(profiles, [unsigned(profiles.get_column("id"))])
+
+
+def unsigned(ids: pl.Series) -> pl.Series:
+    """The ids as they are outside a database: UInt64 of the same bits."""
+    if ids.len() <= FEW:
+        return few_columns.column("hash", [number % (1 << 64) for number in ids.to_list()], "id")
+    return ids.reinterpret(signed=False)
 
 
 def remember(connection: Statements, view_no: int, profiles: pl.DataFrame) -> None:

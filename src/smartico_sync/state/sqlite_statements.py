@@ -80,6 +80,6 @@ class SqliteStatements(sqlite3.Connection):
         self.execute("DELETE FROM sqlite_sequence WHERE name = ?", (table,))
         self.execute("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", (table, number))
 
-    def known_profiles(self, view_no: int, ids: Sequence[int]) -> Sequence[tuple[int, bytes, bytes | None, int | None]]:
+    def known_profiles(self, view_no: int, ids: pl.Series) -> pl.DataFrame:
         """Read profiles by their ids."""
         return self.profile_log.known(self, view_no, ids)

@@ -91,6 +91,6 @@ class Statements(Protocol):
         """Let the rows of a table be numbered from the next number on."""
         ...
 
-    def known_profiles(self, view_no: int, ids: Sequence[int]) -> Sequence[tuple[int, bytes, bytes | None, int | None]]:
-        """Read the profiles with these ids, signed and ascending, as (id, whole, parts, cursor_at), in no order."""
+    def known_profiles(self, view_no: int, ids: pl.Series) -> pl.DataFrame:
+        """Read the profiles with these ids (Int64, ascending) as [id Int64, whole, parts, cursor_at], in no order."""
         ...

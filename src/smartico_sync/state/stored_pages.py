@@ -133,12 +133,6 @@ class StoredPages(StoredViews):
         if commit.resolved:
             bodies.prune(connection, number)
 
-    def _waits(self, connection: Statements) -> bool:
-        """Whether anything is parked in any view; not asked again while nothing was."""
-        if self.idle == "unknown" and not dead_letters.waits(connection):
-            self.idle = "yes"
-        return self.idle == "unknown"
-
     def sending(self, view: str, sent_ms: int) -> None:
         """Note that rows of the order up to this cursor, as in the ledger, are about to be sent."""
         number = self.number(view)

@@ -93,8 +93,11 @@ class StoredUndelivered(StoredViews):
         Of each player the first row has a clock; once that is delivered or given up, all others are due, in their order.
         """
         number = self.number(view)
+        if self.idle == "yes" and self.owner is None:  # what a view parks is committed before its loop asks
+            return []
         with self.reading() as connection:
-            return dead_letters.due(connection, number, due_ms, limit, self.owner)
+            parked = self.owner is not None or self._waits(connection)
+            return dead_letters.due(connection, number, due_ms, limit, self.owner) if parked else []
 
     def parked_since(self, view: str) -> int:
         """Return since when (epoch ms) the parked row that waits longest has been waiting; 0 when none is."""

@@ -73,7 +73,7 @@ def test_casts_say_how_long(field, kind, family, cast):
     """A cast without a length would cut text to 256 bytes and round numbers to whole ones."""
     column = column_of(field)
     assert column == Column("c", kind, family)
-    assert str(REDSHIFT.bind(column, "p").compile(dialect=REDSHIFT.dialect)) == cast
+    assert str(REDSHIFT.adapter().bind(column, "p").compile(dialect=REDSHIFT.dialect)) == cast
 
 
 def test_row_values_are_never_compared():

@@ -138,10 +138,7 @@ class Gaps(Struct, frozen=True):
         gaps = self.at(read_time)
         if pace == "busy" or not gaps.open.height or (pace == "behind" and not gaps.patient(read_time)):
             return gaps, None
-        pause = pl.lit(LAST_PAUSE_MS)
-        for below, wait in reversed(PAUSES):
-            pause = pl.when(age(read_time) < below).then(wait).otherwise(pause)
-        due = pl.col("asked").is_null() | (read_time.steady_ms - pl.col("asked") >= pause)
+        due = pl.col("asked").is_null() | (read_time.steady_ms - pl.col("asked") >= pause(read_time))
         asked = ask(gaps.open, due, read_time.steady_ms, gaps.asks + 1)
         if asked is None:
             return gaps, None
@@ -161,8 +158,11 @@ class Gaps(Struct, frozen=True):
         return replace(self, open=self.open.with_columns(back), now=now, server=read_time.server)
 
     def due_ms(self, read_time: ReadTime) -> float:
-        """See `late.Mechanism`. While ids are missing every reading may ask for some."""
-        return read_time.steady_ms if self.open.height or self.aim is not None else math.inf
+        """See `late.Mechanism`. A hole is left alone for longer the older it is."""
+        if self.aim is not None or self.open.get_column("asked").null_count():
+            return read_time.steady_ms
+        due = self.open.select((pl.col("asked") + pause(read_time)).min()).item()
+        return math.inf if due is None else max(due, read_time.steady_ms)
 
     def repeated(self, read_time: ReadTime) -> None:
         """See `late.Mechanism`. Ids are asked for by number."""
@@ -234,3 +234,11 @@ class Gaps(Struct, frozen=True):
             "clock": (self.now[1], self.server),
         }
         return json.dumps(memory, separators=(",", ":"))
+
+
+def pause(read_time: ReadTime) -> pl.Expr:
+    """For how long a hole is left alone after it was asked for, by its age."""
+    wait = pl.lit(LAST_PAUSE_MS)
+    for below, shorter in reversed(PAUSES):
+        wait = pl.when(age(read_time) < below).then(shorter).otherwise(wait)
+    return wait

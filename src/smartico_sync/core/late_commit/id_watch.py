@@ -219,7 +219,9 @@ class IdWatch(Struct, frozen=True):
 
 def ends(ids: pl.Series) -> tuple[int, int]:
     """Return the first and the last of ids; there is one."""
-    first, last = whole(ids.gather([0, ids.len() - 1]))
+    first, last = ids[0], ids[-1]
+    if not isinstance(first, int) or not isinstance(last, int):
+        first, last = whole(ids.gather([0, ids.len() - 1]))
     return int(first), int(last)
 
 

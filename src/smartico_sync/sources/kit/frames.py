@@ -14,17 +14,21 @@ from smartico_sync.sources.kit.values import CONVERTERS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from collections.abc import Set as AbstractSet
 
     from smartico_sync.core.relation import Column, Relation
 
 __all__ = [
-    "CURSOR", "UNREADABLE", "WALL_CLOCK", "decoded", "dtype", "empty", "finite", "frame", "key_column", "mixed",
+    "CURSOR", "SECONDS", "SECONDS_CLOCK", "UNREADABLE", "WALL_CLOCK", "WHOLE", "WHOLE_CLOCK", "decoded", "dtype", "empty", "finite", "frame", "from_values", "key_column", "mixed",
     "schema", "shortest", "to_utc", "whole", "with_reasons",
 ]  # fmt: skip
 
 CURSOR = "@cursor"
 UNREADABLE = "@unreadable"
-WALL_CLOCK = "%Y-%m-%d %H:%M:%S%.f"
+WALL_CLOCK = "%Y-%m-%d %H:%M:%S%.f"  # any fraction, or none
+# Of one length, and so read four times as fast.
+WHOLE_CLOCK, SECONDS_CLOCK = "%Y-%m-%d %H:%M:%S.%6f", "%Y-%m-%d %H:%M:%S"
+WHOLE, SECONDS = len("2026-01-01 00:00:00.000000"), len("2026-01-01 00:00:00")
 REASONS: dict[str, str] = {
     "integer": "not a whole number of 64 bits",
     "decimal": "not a finite number",
@@ -74,9 +78,14 @@ def frame(columns: Sequence[Column], rows: Sequence[Sequence[Any]], timezone: st
     """
     if not rows:
         return pl.DataFrame(schema={column.name: dtype(column.family) for column in columns})
+    return from_values(columns, tuple(zip(*rows, strict=True))[: len(columns)], timezone)
+
+
+def from_values(columns: Sequence[Column], values_of: Sequence[Sequence[Any]], timezone: str = "UTC") -> pl.DataFrame:
+    """The same of values that stand column by column."""
     series = []
     unfit: list[tuple[Column, pl.Series]] = []
-    for column, values in zip(columns, zip(*rows, strict=True), strict=False):
+    for column, values in zip(columns, values_of, strict=True):
         built = _uniform(column, values, timezone)
         if built is None:
             built, spoilt = mixed(column, values, timezone)
@@ -151,8 +160,7 @@ def _uniform(column: Column, values: Sequence[Any], timezone: str) -> pl.Series 
     if not kinds:
         return pl.Series(column.name, values, dtype=dtype(family))
     if family == "decimal" and kinds <= {int, float}:
-        text = pl.Series(column.name, [None if value is None else repr(value) for value in values], dtype=pl.String)
-        return None if text.str.contains("[a-z]").any() else text  # exponents, nan and inf need a closer look
+        return _numbers(column.name, values, kinds)
     if len(kinds) > 1:
         return None
     (kind,) = kinds
@@ -171,11 +179,34 @@ def _uniform(column: Column, values: Sequence[Any], timezone: str) -> pl.Series 
     return None
 
 
+def _numbers(name: str, values: Sequence[Any], kinds: AbstractSet[type]) -> pl.Series | None:
+    """Whole numbers and floats as Python writes them; None where one has an exponent, is none, or is longer than 64 bits."""
+    parts = []
+    if float in kinds:
+        floats = values if kinds == {float} else [value if type(value) is float else None for value in values]
+        given = pl.Series(name, floats, dtype=pl.Float64)
+        parts.append(given.cast(pl.String))
+        if not given.is_finite().all() or parts[0].str.contains("e", literal=True).any():
+            return None
+    if int in kinds:
+        numbers = values if kinds == {int} else [value if type(value) is int else None for value in values]
+        try:
+            parts.append(pl.Series(name, numbers, dtype=pl.Int64).cast(pl.String))
+        except (OverflowError, TypeError, pl.exceptions.PolarsError):
+            return None
+    return parts[0] if len(parts) == 1 else parts[0].zip_with(parts[0].is_not_null(), parts[1])
+
+
 def _uniform_times(column: Column, text: pl.Series, timezone: str) -> pl.Series | None:
     plain = text.str.replace("T", " ", literal=True)
     if plain.str.ends_with("Z").all():
         plain, timezone = plain.str.strip_suffix("Z"), "UTC"
-    parsed = plain.str.to_datetime(WALL_CLOCK, time_unit="us", strict=False)
+    if plain.str.len_bytes().max() == SECONDS:
+        parsed = plain.str.to_datetime(SECONDS_CLOCK, time_unit="us", strict=False, cache=False)
+    else:
+        parsed = plain.str.pad_end(WHOLE, "0").str.to_datetime(WHOLE_CLOCK, time_unit="us", strict=False, cache=False)
+    if parsed.null_count() != text.null_count():
+        parsed = plain.str.to_datetime(WALL_CLOCK, time_unit="us", strict=False)
     if parsed.null_count() != text.null_count():
         return None
     return parsed.dt.replace_time_zone("UTC") if column.family == "instant" else to_utc(parsed, timezone)

@@ -10,7 +10,16 @@ import polars as pl
 from smartico_sync.core.few_texts import FEW
 from smartico_sync.core.picked import table
 from smartico_sync.sources.kit.few_values import BOOLEANS, NO_NUMBERS, plain
-from smartico_sync.sources.kit.frames import WALL_CLOCK, to_utc, whole, with_reasons
+from smartico_sync.sources.kit.frames import (
+    SECONDS,
+    SECONDS_CLOCK,
+    WALL_CLOCK,
+    WHOLE,
+    WHOLE_CLOCK,
+    to_utc,
+    whole,
+    with_reasons,
+)
 from smartico_sync.sources.kit.mixed_values import DATES, ZERO_DATE
 
 if TYPE_CHECKING:
@@ -31,8 +40,6 @@ Writing = Literal[
 ]
 READ: tuple[Family, ...] = ("integer", "decimal", "float", "boolean", "timestamp", "instant", "date", "binary")
 CODE = r"^-?[0-9]+$"
-WHOLE_CLOCK, SECONDS_CLOCK = "%Y-%m-%d %H:%M:%S.%6f", "%Y-%m-%d %H:%M:%S"
-WHOLE, SECONDS = len("2026-01-01 00:00:00.000000"), len("2026-01-01 00:00:00")
 ZONE = "+00"  # behind an instant, where the database prints it
 WORDS = {"letters": ("t", "f"), "digits": ("1", "0")}
 

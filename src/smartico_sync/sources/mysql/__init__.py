@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
+from msgspec.structs import replace
+
+from smartico_sync.sources.kit.alterations import alteration
 from smartico_sync.sources.mysql.clock import TICK_MS, Clock
 from smartico_sync.sources.mysql.definition import ask_definition
 from smartico_sync.sources.mysql.facts import ask_facts
@@ -56,7 +60,11 @@ class MySQLSource(PooledSource[Session, MySQLReading]):
     def news(self, asked: Sequence[Asked], replication: Literal["not asked", "asked"] = "not asked") -> News:
         """See `protocol.Source`."""
         with self._session() as session:
-            return ask_news(session, asked, replication)
+            return ask_news(session, asked, partial(self._same_columns, session), replication)
+
+    def _same_columns(self, session: Session, relation: Relation) -> bool:
+        columns = self._described(session, replace(relation, key=(), columns=()))
+        return relation.columns_are == "chosen" or alteration(self._place, relation, columns) is None
 
     def _structures(self, session: Session) -> Mapping[str, Structure]:
         return ask_structures(session)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from msgspec.structs import replace
 
+from smartico_sync.errors import ViewBroken
 from smartico_sync.sources.kit.frames import decoded, shortest
+from smartico_sync.sources.mysql.digests import digest_of, told
 from smartico_sync.sources.mysql.explained import null_scan
 from smartico_sync.sources.mysql.session import Answer, Session, literal
 from smartico_sync.sources.mysql.types import MYSQL
+from smartico_sync.sources.protocol import Scan
 from smartico_sync.sources.sql import statements
 from smartico_sync.sources.sql.reading import ColumnReading
 
@@ -18,9 +21,10 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+    from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Column
     from smartico_sync.core.replication import Replication
-    from smartico_sync.sources.protocol import NullScan
+    from smartico_sync.sources.protocol import Digest, Landmarks, NullScan
     from smartico_sync.sources.sql.statements import Statement
 
 __all__ = ["MySQLReading"]
@@ -63,6 +67,20 @@ class MySQLReading(ColumnReading[Session]):
                 return replace(statement, text=statement.text.replace("*/ SELECT", hint, 1))
             case "neither":
                 return statement
+
+    def digest(self, of: Literal["rows", "keys"], after: Position | None, high: str) -> Digest | None:
+        """Summed up by the server, so that one row is sent."""
+        return self._told(Scan(of, after, high))
+
+    def landmarks(self, landmarks: Landmarks) -> Digest | None:
+        """Likewise."""
+        return self._told(landmarks)
+
+    def _told(self, what: Scan | Landmarks) -> Digest | None:
+        try:
+            return told(self.ask(digest_of(self.relation, what)).rows[0])
+        except ViewBroken:  # some that speak the protocol do not know every function
+            return None
 
     def null_scan(self) -> NullScan:
         """See `explained`."""

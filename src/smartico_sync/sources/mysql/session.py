@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from smartico_sync.sources.mysql.clock import Clock
     from smartico_sync.sources.mysql.login import Login
 
-__all__ = ["Answer", "Session", "literal"]
+__all__ = ["Answer", "Row", "Session", "literal"]
 
 HINTS = Hints(
     tls=f"`ssl_ca` names the authority of the server's certificate; MySQL's own pass ssl_mode=VERIFY_CA, not VERIFY_IDENTITY{LESS}",

@@ -18,13 +18,13 @@ from sqlalchemy.types import UserDefinedType
 from smartico_sync.errors import ConfigError
 from smartico_sync.sources.kit.positions import NULLS_COUNTED, described, labels, list_prefix, tie_breakers
 from smartico_sync.sources.sql.names import parts_of
-from smartico_sync.sources.sql.statements import Statement
+from smartico_sync.sources.sql.statement import Statement
 
 if TYPE_CHECKING:
     from smartico_sync.core.relation import Column, Relation
     from smartico_sync.sources.kit.positions import Label
     from smartico_sync.sources.protocol import End, Nulls
-    from smartico_sync.sources.sql.statements import Scan
+    from smartico_sync.sources.sql.statement import Scan
 
 __all__ = [
     "Backticks", "DialectAdapter", "Expression", "Named", "among", "count", "head", "keys",

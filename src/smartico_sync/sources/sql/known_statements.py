@@ -30,6 +30,7 @@ NAME_BYTES, SEAL_BYTES = 16, 32
 WRITERS = (
     "smartico_sync.sources.sql.compiler",
     "smartico_sync.sources.sql.names",
+    "smartico_sync.sources.sql.statement",
     "smartico_sync.sources.sql.statements",
     "smartico_sync.sources.kit.positions",
 )
@@ -113,14 +114,14 @@ known = KnownStatements()
 
 def _name(asked: tuple[Any, ...]) -> bytes:
     """The hash of all that a statement follows from; empty where that cannot be told."""
-    writers = _writers(asked[0])
-    if not writers:
+    told = writers(asked[0])
+    if not told:
         return b""
-    return hashlib.blake2b(writers + msgspec.msgpack.encode(asked), digest_size=NAME_BYTES).digest()
+    return hashlib.blake2b(told + msgspec.msgpack.encode(asked), digest_size=NAME_BYTES).digest()
 
 
 @lru_cache(maxsize=64)
-def _writers(module: str) -> bytes:
+def writers(module: str) -> bytes:
     """A hash of the text of all that writes in the dialect of a module; empty where there is no text to be read."""
     told = hashlib.blake2b()
     try:

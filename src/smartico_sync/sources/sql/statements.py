@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from msgspec import Struct
 
 from smartico_sync.sources.sql.known_statements import known
+from smartico_sync.sources.sql.statement import Scan, Statement
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     import sqlalchemy as sa
 
     from smartico_sync.core.position import Position
-    from smartico_sync.core.relation import Column, Relation
+    from smartico_sync.core.relation import Relation
     from smartico_sync.sources.kit.positions import Label
     from smartico_sync.sources.protocol import End, Nulls
     from smartico_sync.sources.sql.compiler import DialectAdapter
@@ -30,8 +29,6 @@ __all__ = [
     "Adapter", "LateAdapter", "Scan", "Statement", "among", "count", "head", "keys", "newest", "null_cursors",
     "null_rows", "page", "shape", "star", "without_cursor",
 ]  # fmt: skip
-
-Scan = Literal["all", "from the start", "after", "after, ties by key"]
 
 
 class LateAdapter(Struct, frozen=True):
@@ -48,24 +45,6 @@ class LateAdapter(Struct, frozen=True):
     def dialect(self) -> sa.Dialect:
         """Its dialect."""
         return self.adapter().dialect
-
-
-class Statement(Struct, frozen=True):
-    """SQL text in the dialect's own parameter style, and what it selects: `columns`, then texts of positions.
-
-    `width` counts both; `positions` maps `@cursor` and `@key.*` to the index of the selected column that holds their text.
-    `constants` are parameters that the dialect added, with their values.
-    """
-
-    text: str
-    columns: tuple[Column, ...] = ()
-    width: int = 1
-    positions: tuple[tuple[str, int], ...] = ()
-    constants: tuple[tuple[str, Any], ...] = ()
-
-    def filled(self, literal: Callable[[str | int], str], values: Mapping[str, str | int]) -> str:
-        """The text with its parameters (of the style pyformat) as constants."""
-        return self.text % {name: literal(value) for name, value in values.items()}
 
 
 def shape(relation: Relation, after: Position | None) -> Scan:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 from msgspec.structs import replace
 
-from smartico_sync.sources.kit.frames import empty, frame
+from smartico_sync.sources.kit.frames import empty, from_values
 from smartico_sync.sources.kit.positions import compared
 from smartico_sync.sources.kit.values import MILLISECONDS_FROM, position_text
 from smartico_sync.sources.sql.reading import SqlReading
@@ -32,30 +32,25 @@ FORM = re.compile(r"\d{4}-\d\d-\d\d(?P<between>[ T])\d\d:\d\d:\d\d(?P<fraction>(
 
 
 def as_stored(
-    columns: Sequence[Column], rows: list[tuple[Any, ...]], cursor: str
+    columns: Sequence[Column], values_of: Sequence[Sequence[Any]], cursor: str
 ) -> tuple[Sequence[Column], Sequence[Sequence[Any]]]:
-    """Columns and rows; a column that holds more than the numbers its declared type, or its first value, promised is text.
+    """Columns and their values; a column that holds more than the numbers its declared type, or its first value, promised is text.
 
     What reads the text decides whether it means something. The declared type of a cursor holds.
     """
-    told = list(columns)
-    texts: dict[int, list[str | bytes | None]] = {}
+    told, held = list(columns), list(values_of)
     for place, column in enumerate(columns):
         if column.family not in (DECLARED if column.type else ("integer", "float")) or column.name == cursor:
             continue
-        values = [row[place] for row in rows]
-        if column.type:
+        values = held[place]
+        kinds = set(map(type, values))
+        if column.type and str in kinds:
             values = [None if isinstance(value, str) and not value.strip() else value for value in values]
-        if any(
-            isinstance(value, str) or (not column.type and exact_only_as_text(column.family, value)) for value in values
-        ):
-            told[place], texts[place] = replace(column, family="text"), [as_written(value) for value in values]
-    if not texts:
-        return columns, rows
-    return told, [
-        tuple(texts[place][n] if place in texts else row[place] for place in range(len(told)))
-        for n, row in enumerate(rows)
-    ]
+            kinds = set(map(type, values))
+        exact = not column.type and int in kinds and any(exact_only_as_text(column.family, value) for value in values)
+        if str in kinds or exact:
+            told[place], held[place] = replace(column, family="text"), [as_written(value) for value in values]
+    return told, held
 
 
 def exact_only_as_text(family: Family, value: object) -> bool:
@@ -68,6 +63,16 @@ def as_written(value: float | str | bytes | None) -> str | bytes | None:
     if isinstance(value, float):
         return str(int(value)) if value.is_integer() else repr(value)
     return str(value) if isinstance(value, int) else value
+
+
+def position_texts(name: str, values: Sequence[Any]) -> pl.Series:
+    """See `position_text`; most positions are texts or whole numbers all."""
+    kinds = set(map(type, values))
+    if kinds == {str}:
+        return pl.Series(name, values, dtype=pl.String)
+    if kinds == {int}:
+        return pl.Series(name, values, dtype=pl.Int64).cast(pl.String)
+    return pl.Series(name, [position_text(value) for value in values], dtype=pl.String)
 
 
 class SqliteReading(SqlReading[Session]):
@@ -117,14 +122,12 @@ class SqliteReading(SqlReading[Session]):
         rows = self._told(statement, values)
         if not rows:
             return empty(self.relation, "rows" if statement.columns else "positions")
-        positions = [
-            pl.Series(name, [position_text(row[index]) for row in rows], dtype=pl.String)
-            for name, index in statement.positions
-        ]
+        selected = tuple(zip(*rows, strict=True))
+        positions = [position_texts(name, selected[index]) for name, index in statement.positions]
         if not statement.columns:
             return pl.DataFrame(positions)
-        columns, values_of = as_stored(statement.columns, rows, self.relation.cursor)
-        return frame(columns, values_of, self.relation.timezone).hstack(positions)
+        columns, values_of = as_stored(statement.columns, selected[: len(statement.columns)], self.relation.cursor)
+        return from_values(columns, values_of, self.relation.timezone).hstack(positions)
 
     def _told(self, statement: Statement, values: Mapping[str, str | int]) -> list[tuple[Any, ...]]:
         return self.ask(statement.text, self._bound(values) | dict(statement.constants))

@@ -13,6 +13,7 @@ import psycopg
 
 from smartico_sync.state.postgresql import profiles
 from smartico_sync.state.postgresql.dialect import translated
+from smartico_sync.state.profile_tree import framed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -80,10 +81,11 @@ class Steps:
     def settle_profiles(self, view_no: int) -> None:
         """They are there already."""
 
-    def known_profiles(self, view_no: int, ids: Sequence[int]) -> list[tuple[int, bytes, bytes | None, int | None]]:
+    def known_profiles(self, view_no: int, ids: pl.Series) -> pl.DataFrame:
         """Read profiles by their ids."""
         with self._connection.cursor(binary=True) as cursor:
-            return cursor.execute(profiles.KNOWN, (profiles.listed(ids), view_no), prepare=False).fetchall()
+            wanted = profiles.listed(ids.to_list())
+            return framed(cursor.execute(profiles.KNOWN, (wanted, view_no), prepare=False).fetchall())
 
     def fill(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """Add many rows."""
