@@ -13,6 +13,7 @@ from urllib.parse import quote
 import yaml
 from msgspec import Struct, field
 
+from smartico_sync.config.nodes import composed
 from smartico_sync.config.problems import Loc, Place, Problem
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def parse(text: str, environ: Mapping[str, str]) -> Document:
     """Read one YAML document; every problem of syntax, keys and variables is in `problems`."""
     document = Document()
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        root = composed(text)
     except yaml.reader.ReaderError as error:
         before = text[: error.position]
         place = Place(before.count("\n") + 1, len(before) - before.rfind("\n"))
