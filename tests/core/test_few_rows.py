@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from itertools import product
+from typing import get_args
 
 import polars as pl
 import pytest
@@ -11,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smartico_sync.catalogue.kinds import kind
-from smartico_sync.core.conversion import PLAIN, Hints, conversion
+from smartico_sync.catalogue.properties import PropertyType
+from smartico_sync.core.conversion import PLAIN, Hints, conversion, form_of
 from smartico_sync.core.diff import diff, nothing_known
 from smartico_sync.core.events import EID, PLAYER, POSITION, SEED, USER, Events
 from smartico_sync.core.few_rows import made, name, value
@@ -256,3 +258,15 @@ def test_a_handful_of_profiles_is_compared_as_many_are(rows, before, clears):
     assert {name: mask.to_list() for name, mask in alone.moved.items() if mask.any()} == {
         name: mask.to_list()[: alone.events.frame.height] for name, mask in many.moved.items() if mask.any()
     }
+
+
+@pytest.mark.parametrize("family", HELD)
+def test_the_form_of_a_value_is_known_before_its_expression(family):
+    of = "integer" if family == "wide" else family
+    kinds, every = (
+        ("", "tinyint", "bit(1)"),
+        (PLAIN, Hints(scale=2), Hints(needed=True, identifier=True), Hints(day=True)),
+    )
+    for target, declared, hints in product(get_args(PropertyType), kinds, every):
+        column, dtype = Column("a", declared, of), pl.Series(dtype=HELD[family][1]).dtype
+        assert form_of(column, target, dtype, hints) == conversion(column, target, dtype, hints).form

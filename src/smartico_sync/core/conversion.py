@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from smartico_sync.catalogue.properties import PropertyType
     from smartico_sync.core.relation import Column, Family
 
-__all__ = ["CODED", "PLAIN", "Conversion", "Form", "Hints", "blank", "conversion", "id_text", "natural"]
+__all__ = ["CODED", "PLAIN", "Conversion", "Form", "Hints", "blank", "conversion", "form_of", "id_text", "natural"]
 
 # A JSON number, as databases print decimals; what else looks like a number is not carried.
 NUMBER = r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$"
@@ -74,6 +74,21 @@ def natural(family: Family) -> PropertyType:
         "instant": "date", "date": "date", "json": "any", "array": "any",
     }  # fmt: skip
     return kinds.get(family, "string")
+
+
+def form_of(column: Column, target: PropertyType, dtype: pl.DataType, hints: Hints) -> Form:
+    """The form of the value that `conversion` makes, which needs no expression to be known."""
+    family = column.family
+    if target == "any" and family not in ("json", "array"):
+        if family == "boolean" and column.type.startswith(CODED):
+            return "json"
+        target = natural(family)
+    if dtype == pl.String and family in ("integer", "boolean"):
+        family = "decimal"
+    if target in ("number", "integer"):
+        written = target == "number" and family not in ("integer", "boolean", "float")
+        return "json" if written or hints.scale else "value"
+    return "json" if target in ("array", "any") else "value"
 
 
 def conversion(column: Column, target: PropertyType, dtype: pl.DataType, hints: Hints = PLAIN) -> Conversion:

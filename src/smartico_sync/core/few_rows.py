@@ -33,22 +33,26 @@ OWN_TEXT: frozenset[Family] = frozenset({"text", "decimal", "uuid", "json"})  # 
 
 
 class Step(NamedTuple):
-    """A column that is to be made: its name, the expression, and a maker of it for a handful of rows, if there is one."""
+    """A column that is to be made: its name, what makes the expression, and a maker for a handful of rows, if there is one."""
 
     name: str
-    expr: pl.Expr
+    expr: Callable[[], pl.Expr]
     few: Maker | None
+
+    def asked(self) -> pl.Expr:
+        """The expression under the column's name."""
+        return self.expr().alias(self.name)
 
 
 def made(frame: pl.DataFrame, steps: Sequence[Step]) -> pl.DataFrame:
     """The frame with the columns of all steps, in any order."""
     if not are_few(frame):
-        return frame.with_columns(step.expr for step in steps)
+        return frame.with_columns(step.asked() for step in steps)
     found = {step.name: series for step in steps if step.few is not None and (series := step.few(frame)) is not None}
     frame = frame.hstack([series.alias(name) for name, series in found.items()])
     if len(found) == len(steps):
         return frame
-    return frame.with_columns(step.expr for step in steps if step.name not in found)
+    return frame.with_columns(step.asked() for step in steps if step.name not in found)
 
 
 def same(text: str) -> Maker:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from smartico_sync.core.conversion import Conversion
     from smartico_sync.core.relation import Column, Relation
-    from smartico_sync.core.view_mapping import Property, ViewMapping
+    from smartico_sync.core.view_mapping import Later, Property, ViewMapping
 
 __all__ = ["Flaws", "moments_in", "unreadable"]
 
@@ -54,11 +54,11 @@ def unreadable(relation: Relation, page: pl.DataFrame) -> dict[str, pl.Series]:
 
 
 def moments_in(
-    mapping: ViewMapping, page: pl.DataFrame, columns: Sequence[Column]
-) -> tuple[tuple[Column, Conversion], ...]:
+    mapping: ViewMapping, schema: Mapping[str, pl.DataType], columns: Sequence[Column]
+) -> tuple[tuple[Column, Later], ...]:
     """The columns that may say when it happened, as moments."""
     hints = Hints(timezone=mapping.relation.timezone)
-    return tuple((column, conversion(column, "date", page.schema[column.name], hints)) for column in columns)
+    return tuple((column, cache(partial(conversion, column, "date", schema[column.name], hints))) for column in columns)
 
 
 def reasons(text: str, relation: Relation) -> Iterator[tuple[str, str]]:
@@ -123,15 +123,15 @@ class Flaws(Struct):
             told[role] = f"no column says when it happened: {names} {'are' if len(columns) > 1 else 'is'} NULL"
         return self.roles().fill_null("").replace_strict(told, default=told[""], return_dtype=pl.String)
 
-    def moments(self, dates: Mapping[str, Sequence[tuple[Column, Conversion]]]) -> None:
+    def moments(self, dates: Mapping[str, Sequence[tuple[Column, Later]]]) -> None:
         """When it happened: the first column that says so must be readable. `dates`: those that may say it, by role."""
         for role, made in dates.items():
             self.moments_of(role, made)
 
-    def moments_of(self, role: str, made: Sequence[tuple[Column, Conversion]]) -> None:
+    def moments_of(self, role: str, made: Sequence[tuple[Column, Later]]) -> None:
         """Take a second look at the dates of rows of one role."""
         loose = [
-            each.given & each.expr.is_null()
+            each().given & each().expr.is_null()
             for column, each in made
             if self.rows.get_column(column.name).dtype in (pl.String, pl.Float64)
         ]
@@ -141,7 +141,7 @@ class Flaws(Struct):
         undecided = self.roles() == role if role else ~self.roles().is_in([name for name in self.mapping.dates if name])
         values = self.rows.get_column(DATE)
         for column, each in made:
-            again, given = (self.rows.select(expr).to_series() for expr in (each.again, each.given))
+            again, given = (self.rows.select(expr).to_series() for expr in (each().again, each().given))
             told = self.unread.get(column.name)
             given = given.fill_null(value=False) | (told.is_not_null() if told is not None else False)
             if column.name not in self.mapping.named_dates:
@@ -153,16 +153,16 @@ class Flaws(Struct):
             undecided &= ~given
         self.rows = self.rows.with_columns(values.alias(DATE))
 
-    def values(self, conversions: Sequence[tuple[Property, Conversion]]) -> None:
+    def values(self, conversions: Sequence[tuple[Property, Later]]) -> None:
         """What each property is, on a second look where the first one lost something."""
         for known, made in self.suspects(conversions):
-            self.look_again(known, made)
+            self.look_again(known, made())
         filled = [value for known, _ in conversions if (value := self.filled(known)) is not None]
         if filled:
             self.rows = self.rows.with_columns(filled)
         self.complete([known for known, _ in conversions])
 
-    def suspects(self, conversions: Sequence[tuple[Property, Conversion]]) -> list[tuple[Property, Conversion]]:
+    def suspects(self, conversions: Sequence[tuple[Property, Later]]) -> list[tuple[Property, Later]]:
         """The properties of which some value is null though the source has one."""
         certain, doubtful = [], []
         for known, made in conversions:
@@ -175,7 +175,7 @@ class Flaws(Struct):
                 doubtful.append((known, made))
         if doubtful:
             lost = self.rows.select(
-                (pl.col(f"@@{known.name}").is_null() & made.given).any().alias(known.name) for known, made in doubtful
+                (pl.col(f"@@{known.name}").is_null() & made().given).any().alias(known.name) for known, made in doubtful
             )
             certain += [(known, made) for known, made in doubtful if lost.get_column(known.name).item()]
         return certain

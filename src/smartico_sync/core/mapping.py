@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -15,7 +16,7 @@ from smartico_sync.core.few_texts import are_few
 from smartico_sync.core.flaws import Flaws, moments_in, unreadable
 from smartico_sync.core.identity import Same, contents, fingerprints, row_hashes, row_ids, seeds
 from smartico_sync.core.picked import renamed
-from smartico_sync.core.row_values import converted, envelope, few_converted, inked_columns
+from smartico_sync.core.row_values import converted, converted_form, envelope, few_converted, inked_columns
 from smartico_sync.core.selection import chosen
 from smartico_sync.core.told_sets import MARK
 from smartico_sync.core.view_mapping import Steps
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from smartico_sync.catalogue.kinds import Kind
     from smartico_sync.core.identity import Part
     from smartico_sync.core.relation import Column, Relation
-    from smartico_sync.core.view_mapping import Property, ViewMapping
+    from smartico_sync.core.view_mapping import Later, Property, ViewMapping
 
 __all__ = ["Mapped", "events", "keys_of", "told_by_difference", "told_whole", "wire_name"]
 
@@ -102,7 +103,10 @@ def events(mapping: ViewMapping, page: pl.DataFrame) -> Mapped:
 
 
 def steps_for(mapping: ViewMapping, page: pl.DataFrame) -> Steps:
-    """The expressions for pages with such columns, built once: for a page of one row they cost more than running them."""
+    """The expressions for pages with such columns, built once: for a page of one row they cost more than running them.
+
+    Each is built when it is asked for, as a handful of rows hardly ever does.
+    """
     inked = frozenset() if are_few(page) else inked_columns(mapping, page)  # a handful asks no query, and needs no look
     shape = (tuple(page.columns), tuple(page.dtypes), inked)
     found = mapping.steps.get(shape)
@@ -114,20 +118,26 @@ def steps_for(mapping: ViewMapping, page: pl.DataFrame) -> Steps:
 
 
 def steps_of(mapping: ViewMapping, page: pl.DataFrame, inked: AbstractSet[str]) -> Steps:
-    """Build them."""
-    conversions = [(known, converted(known, page, inked)) for known in mapping.properties]
+    """What builds them."""
+    schema = page.schema
+    conversions = [(known, cache(partial(converted, known, schema, inked))) for known in mapping.properties]
     columns = {wire_name(mapping, known): f"@@{known.name}" for known, _ in conversions}
     return Steps(
-        envelope(mapping, page.schema, inked),
+        envelope(mapping, schema, inked),
         tuple(
-            Step(f"@@{known.name}", value.expr.alias(f"@@{known.name}"), few_converted(known, page.schema))
+            Step(f"@@{known.name}", partial(first_look, value), few_converted(known, schema))
             for known, value in conversions
         ),
         tuple(conversions),
-        {role: moments_in(mapping, page, columns) for role, columns in mapping.dates.items()},
+        {role: moments_in(mapping, schema, columns) for role, columns in mapping.dates.items()},
         {name: name for name in (DATE, BRAND, USER, TYPE, KEY, POSITION)} | columns,
-        frozenset(wire_name(mapping, known) for known, value in conversions if value.form == "json"),
+        frozenset(wire_name(mapping, known) for known, _ in conversions if converted_form(known, schema) == "json"),
     )
+
+
+def first_look(made: Later) -> pl.Expr:
+    """What a conversion yields at first sight."""
+    return made().expr
 
 
 def wire_name(mapping: ViewMapping, known: Property) -> str:

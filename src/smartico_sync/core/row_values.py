@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 import polars as pl
 from msgspec.structs import replace
 
 from smartico_sync.core import few_rows
-from smartico_sync.core.conversion import Conversion, Form, Hints, blank, conversion, id_text
+from smartico_sync.core.conversion import Conversion, Form, Hints, blank, conversion, form_of, id_text
 from smartico_sync.core.events import BRAND, DATE, KEY, TYPE, USER
 from smartico_sync.core.few_rows import Step
 from smartico_sync.core.few_texts import FEW
 from smartico_sync.core.selection import ROLE, implied_role, in_roles, role_of, roles_by_word, type_of, types_by_word
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from collections.abc import Set as AbstractSet
 
     from smartico_sync.catalogue.properties import PropertyType
     from smartico_sync.core.relation import Column
     from smartico_sync.core.view_mapping import Property, ViewMapping
 
-__all__ = ["BRAND_COLUMN", "USER_COLUMN", "converted", "envelope", "few_converted", "inked_columns"]
+__all__ = ["BRAND_COLUMN", "USER_COLUMN", "converted", "converted_form", "envelope", "few_converted", "inked_columns"]
 
 BRAND_COLUMN, USER_COLUMN = "ext_brand_id", "user_ext_id"
 FIRST_INK, PAST_INK = "!", "\x7f"  # what begins in between is neither empty nor blank, whatever counts as a space
@@ -41,20 +41,17 @@ def envelope(mapping: ViewMapping, schema: Mapping[str, pl.DataType], inked: Abs
     `inked`: columns of texts of which none is blank, or NULL.
     """
     own = mapping.options.brand
-    brand = pl.lit(own) if own else name_of(mapping.called[BRAND_COLUMN], schema, inked)
-    key = [pl.col(f"@key.{index}") for index in range(len(mapping.relation.key))]
-    role = role_of(mapping, schema)
-    made = {
-        BRAND: brand,
-        USER: name_of(mapping.called[USER_COLUMN], schema, inked),
-        TYPE: type_of(mapping, schema),
-        DATE: date_of(mapping, schema, role),
-        KEY: pl.concat_str(key, separator=",", ignore_nulls=True) if key else pl.col("@cursor"),
+    made: dict[str, Callable[[], pl.Expr]] = {
+        BRAND: partial(pl.lit, own) if own else partial(name_of, mapping.called[BRAND_COLUMN], schema, inked),
+        USER: partial(name_of, mapping.called[USER_COLUMN], schema, inked),
+        TYPE: partial(type_of, mapping, schema),
+        DATE: partial(date_of, mapping, schema),
+        KEY: partial(key_of, mapping),
     }
     if any(hangs_on_role(known) for known in mapping.properties):
-        made[ROLE] = role
+        made[ROLE] = partial(role_of, mapping, schema)
     few = few_envelope(mapping, schema)
-    return tuple(Step(name, expr.alias(name), few[name]) for name, expr in made.items())
+    return tuple(Step(name, cache(expr), few[name]) for name, expr in made.items())
 
 
 def few_envelope(mapping: ViewMapping, schema: Mapping[str, pl.DataType]) -> dict[str, few_rows.Maker | None]:
@@ -103,8 +100,15 @@ def hangs_on_role(known: Property) -> bool:
     return bool(known.needed_in) or any(origin.roles for origin in known.origins)
 
 
-def date_of(mapping: ViewMapping, schema: Mapping[str, pl.DataType], role: pl.Expr) -> pl.Expr:
+def key_of(mapping: ViewMapping) -> pl.Expr:
+    """The key's columns as one text."""
+    key = [pl.col(f"@key.{index}") for index in range(len(mapping.relation.key))]
+    return pl.concat_str(key, separator=",", ignore_nulls=True) if key else pl.col("@cursor")
+
+
+def date_of(mapping: ViewMapping, schema: Mapping[str, pl.DataType]) -> pl.Expr:
     """When each row happened, by the dates of its role."""
+    role = role_of(mapping, schema)
     hints = Hints(timezone=mapping.relation.timezone)
 
     def first(columns: tuple[Column, ...]) -> pl.Expr:
@@ -143,12 +147,18 @@ def inked_columns(mapping: ViewMapping, page: pl.DataFrame) -> frozenset[str]:
     )
 
 
-def converted(known: Property, page: pl.DataFrame, inked: AbstractSet[str] = frozenset()) -> Conversion:
+def converted_form(known: Property, schema: Mapping[str, pl.DataType]) -> Form:
+    """The form of what `converted` makes."""
+    each = (form_of(origin.column, known.target, schema[origin.column.name], origin.hints) for origin in known.origins)
+    return "json" if "json" in each else "value"
+
+
+def converted(known: Property, schema: Mapping[str, pl.DataType], inked: AbstractSet[str]) -> Conversion:
     """The property's value from its columns: the first that is not NULL, in rows of the roles it is for. `inked` as in `envelope`."""
     each = []
     for origin in known.origins:
         hints = replace(origin.hints, needed=False) if origin.column.name in inked else origin.hints
-        made = conversion(origin.column, known.target, page.schema[origin.column.name], hints)
+        made = conversion(origin.column, known.target, schema[origin.column.name], hints)
         expr, again, given = (in_roles(origin.roles, part) for part in (made.expr, made.again, made.given))
         each.append(Conversion(expr, again, given, made.form))
         if known.target == "string" and origin.column.name in inked and not origin.roles:

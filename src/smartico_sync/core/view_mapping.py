@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace  # noqa: TID251 - of ViewMapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import msgspec
 from msgspec import Struct
@@ -12,13 +12,15 @@ from smartico_sync.core.conversion import PLAIN, Hints
 from smartico_sync.core.discreet import Discreet
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from smartico_sync.catalogue.kinds import Kind
     from smartico_sync.catalogue.properties import PropertyType
     from smartico_sync.core.conversion import Conversion
     from smartico_sync.core.few_rows import Step
     from smartico_sync.core.relation import Column, Relation
+
+    Later: TypeAlias = Callable[[], Conversion]
 
 __all__ = [
     "EVERY_ROLE",
@@ -129,14 +131,16 @@ class Misfit(Struct, frozen=True):
 class Steps(Struct, frozen=True):
     """How pages of one shape become events: how to make the envelope, the properties, and the frame that is kept.
 
+    A conversion is made when it is called for, and kept.
+
     `payload` hangs on `envelope`. `moments`: the columns that may say when, by role; `kept`: the column that each of an event's
     is made as; `raw` as in Events.
     """
 
     envelope: tuple[Step, ...]
     payload: tuple[Step, ...]
-    conversions: tuple[tuple[Property, Conversion], ...]
-    moments: Mapping[str, tuple[tuple[Column, Conversion], ...]]
+    conversions: tuple[tuple[Property, Later], ...]
+    moments: Mapping[str, tuple[tuple[Column, Later], ...]]
     kept: Mapping[str, str]
     raw: frozenset[str]
 
