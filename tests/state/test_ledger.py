@@ -52,6 +52,9 @@ def test_counts_agree_with_a_plain_list(tmp_path_factory, pages, low, high, buck
         inside = [row for row in rows if low <= row[1] < high]
         assert Counter(store.ledger_between("v", low, high).rows()) == Counter(inside)
         assert counted(store.ledger_counts("v", low, high, bucket)) == grouped(inside, bucket)
+        there = {cursor for _, cursor in rows}
+        for cursor in {cursor + by for cursor in there for by in (-1, 0, 1)} | {low}:
+            assert store.ledger_holds("v", cursor) == (cursor in there)
         while store.prune_ledger("v", pruned):
             pass
         left = [row for page in pages[pruned:] for row in page]

@@ -101,7 +101,7 @@ def unpack(page: Page) -> pl.DataFrame:
 
 
 def keys_of(pages: Sequence[Page]) -> pl.Series:
-    """Return the keys (UInt64) of pages, in no order; there is one page at least."""
+    """Return the keys (UInt64) of pages, of each in ascending order; there is one page at least."""
     return numbers(b"".join(page.blob[: 8 * page.n] for page in pages), pl.UInt64, sum(page.n for page in pages))
 
 
@@ -187,6 +187,17 @@ def between(connection: Statements, view_no: int, low_ms: int, high_ms: int) -> 
         if page.low_ms < low_ms or page.high_ms >= high_ms:
             rows = rows.filter(pl.col("cursor_ms").is_between(low_ms, high_ms, closed="left"))
         yield rows
+
+
+def holds(connection: Statements, view_no: int, cursor_ms: int) -> bool:
+    """Tell whether a row of that cursor is kept."""
+    found = connection.execute(
+        "SELECT seq, low_ms, high_ms FROM ledger INDEXED BY ledger_range WHERE view_no = ? AND high_ms >= ? AND low_ms <= ?",
+        (view_no, cursor_ms, cursor_ms),
+    ).fetchall()
+    if any(cursor_ms in ends for _, *ends in found):  # a page has rows of both
+        return True
+    return any(rows.height for rows in between(connection, view_no, cursor_ms, cursor_ms + 1)) if found else False
 
 
 def acknowledged_at(connection: Statements, view_no: int, cursor_ms: int, key: int) -> int | None:

@@ -30,7 +30,7 @@ class StoredHistory(StoredViews):
             if not pages:
                 return
             for last, page in pages:
-                yield last, ledger.unpack(page).get_column("key")
+                yield last, ledger.keys_of([page])
 
     def ledger_keys(self, view: str) -> Iterator[pl.Series]:
         """Yield all keys (UInt64) that are kept, those of many pages at a time, in no order."""
@@ -63,6 +63,12 @@ class StoredHistory(StoredViews):
         with self.reading() as connection:
             pages = list(ledger.between(connection, number, low_ms, high_ms))
         return pl.concat(pages) if pages else pl.DataFrame(schema=ledger.schema())
+
+    def ledger_holds(self, view: str, cursor_ms: int) -> bool:
+        """Tell whether a delivered row of that cursor is still kept."""
+        number = self.number(view)
+        with self.reading() as connection:
+            return ledger.holds(connection, number, cursor_ms)
 
     def acknowledged_at(self, view: str, cursor_ms: int, key: int) -> int | None:
         """Return when (epoch ms) the row of that ledger key and cursor was acknowledged; None when it was not, or its key is pruned."""

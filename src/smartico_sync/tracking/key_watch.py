@@ -80,7 +80,7 @@ class KeyWatch:
         self._recorder = recorder
         self._before_ms = self._sent_ms = sent_ms
         # Whether an earlier session sent rows that it did not commit: the ledger lacks the highest of them.
-        committed = sent_ms is None or store.ledger_between(view.name, sent_ms, sent_ms + 1).height
+        committed = sent_ms is None or store.ledger_holds(view.name, sent_ms)
         self._earlier: Literal["committed", "left open"] = "committed" if committed else "left open"
         self._pending: deque[OnTheWay] = deque()
 
