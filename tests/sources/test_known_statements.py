@@ -8,9 +8,11 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from sqlalchemy.sql import quoted_name
 
 from smartico_sync.core.relation import Column, Relation
 from smartico_sync.sources.mssql.types import MSSQL
+from smartico_sync.sources.oracle.types import ORACLE
 from smartico_sync.sources.postgresql.types import POSTGRESQL
 from smartico_sync.sources.redshift.types import REDSHIFT
 from smartico_sync.sources.sql import compiler, known_statements, statements
@@ -18,7 +20,7 @@ from smartico_sync.sources.sql.known_statements import ENDING, KnownStatements
 from smartico_sync.sources.sqlite.types import SQLITE
 
 SECRET = b"s" * 32
-ADAPTERS = {"sqlite": SQLITE, "postgresql": POSTGRESQL, "redshift": REDSHIFT, "mssql": MSSQL}
+ADAPTERS = {"sqlite": SQLITE, "postgresql": POSTGRESQL, "redshift": REDSHIFT, "mssql": MSSQL, "oracle": ORACLE}
 ASKED = [
     ("page", "from the start", "open"),
     ("page", "after, ties by key", "through"),
@@ -47,7 +49,7 @@ BETS = Relation(
 names = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=8) | st.just("at")
 columns = st.builds(
     Column,
-    names,
+    names | names.map(lambda name: quoted_name(name, quote=True)),
     st.sampled_from(["text", "int8", "money", "bpchar", "timestamptz", "hstore", "INTEGER", "varchar(10)"]),
     st.sampled_from(["text", "integer", "decimal", "instant", "json", "array", "binary"]),
 )
@@ -152,6 +154,24 @@ def test_another_relation_is_not_known(known, other):
     assert asked(POSTGRESQL, other, "page", "after", "open") == compiler.page(
         POSTGRESQL.adapter(), other, "after", "open"
     )
+
+
+def test_a_name_in_quotes_is_another_one(known):
+    """As databases have it that store names in capitals."""
+    quoted = replace(BETS, columns=(*BETS.columns[:2], Column(quoted_name("sum", quote=True), "money", "decimal")))
+    first = known()
+    asked(ORACLE, BETS, "page", "after", "open")
+    first.save()
+    known()
+    assert asked(ORACLE, quoted, "page", "after", "open") == compiler.page(ORACLE, quoted, "after", "open")
+
+
+def test_a_state_that_is_closed_is_written_down_and_of_no_consequence_any_more(known):
+    first = known()
+    written = asked(SQLITE, BETS, "star")
+    first.close()
+    assert first.find((SQLITE.module, "star", BETS, ()), BETS.columns) is None
+    assert known().find((SQLITE.module, "star", BETS, ()), BETS.columns)[0] == written
 
 
 def test_what_another_release_wrote_is_not_found(known, unwritten, monkeypatch):

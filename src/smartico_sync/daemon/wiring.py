@@ -149,7 +149,7 @@ def assemble(
     store = stack.enter_context(place.open())
     if isinstance(place, FilePlace):
         known.open(store.path, store.secret)
-        stack.callback(known.save)
+        stack.callback(known.close)
     closes = [source.close for source in sources.values()] + [stream.close for stream in streams.values()]
     stack.callback(all_at_once, closes, CLOSE_S)
     delivery = Router(

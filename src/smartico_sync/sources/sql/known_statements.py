@@ -78,7 +78,7 @@ class KnownStatements:
     def note(self, asked: tuple[Any, ...], columns: tuple[Column, ...], fields: Fields) -> None:
         """Remember a statement that was written."""
         text, selected, width, positions, constants = fields
-        plain = all(isinstance(value, int | str) for _, value in constants)
+        plain = all(type(value) in (int, str) for _, value in constants)
         if self._file is None or not plain or selected not in ((), columns) or not (name := _name(asked)):
             return
         self._used[name] = Entry(text, "columns" if selected else "positions", width, positions, constants)
@@ -96,6 +96,11 @@ class KnownStatements:
                 file.write(self._seal(data) + data)
             draft.replace(self._file)
             self._written = "nothing"
+
+    def close(self) -> None:
+        """Write down what was written; nothing is known from then on."""
+        self.save()
+        self._file, self._before, self._used = None, {}, {}
 
     def _read(self, file: Path) -> dict[bytes, Entry]:
         with suppress(OSError, msgspec.MsgspecError):
@@ -117,7 +122,16 @@ def _name(asked: tuple[Any, ...]) -> bytes:
     told = writers(asked[0])
     if not told:
         return b""
-    return hashlib.blake2b(told + msgspec.msgpack.encode(asked), digest_size=NAME_BYTES).digest()
+    return hashlib.blake2b(
+        told + msgspec.msgpack.encode(asked, enc_hook=_name_in_quotes), digest_size=NAME_BYTES
+    ).digest()
+
+
+def _name_in_quotes(name: object) -> tuple[str, str]:
+    """What a name of SQLAlchemy's own kind says: it is written in quotes. TypeError of anything else."""
+    if isinstance(name, str):
+        return "in quotes", str.__str__(name)
+    raise TypeError(f"{type(name).__name__} names no statement")
 
 
 @lru_cache(maxsize=64)
