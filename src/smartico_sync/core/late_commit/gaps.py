@@ -21,6 +21,7 @@ from smartico_sync.core.late_commit.missing_ids import (
     ask,
     bounded,
     missing,
+    nothing,
     number,
     schema,
     size,
@@ -48,7 +49,7 @@ class Gaps(Struct, frozen=True):
 
     wait_ms: int = WAIT_MS
     heads: PendingHeads = field(default_factory=PendingHeads)
-    open: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=schema()))
+    open: pl.DataFrame = field(default_factory=nothing)
     stride: Stride = field(default_factory=Stride)
     given_up: int = 0
     found: int = 0

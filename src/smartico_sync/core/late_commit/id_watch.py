@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from smartico_sync.core.late_commit.gaps import PAUSES
 from smartico_sync.core.late_commit.mechanism import AskIds
-from smartico_sync.core.late_commit.missing_ids import age, ask, missing, schema, split, whole
+from smartico_sync.core.late_commit.missing_ids import age, ask, missing, nothing, schema, split, whole
 
 if TYPE_CHECKING:
     from smartico_sync.core.late_commit.mechanism import Pace, ReadTime
@@ -67,7 +67,7 @@ class IdWatch(Struct, frozen=True):
     delay_ms: int = 0
     blocks: bool = False
     ranges: tuple[Range, ...] = ()
-    holes: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=schema()))
+    holes: pl.DataFrame = field(default_factory=nothing)
     usual: float = 1.0
     found: int = 0
     floor: int | None = None
@@ -86,7 +86,7 @@ class IdWatch(Struct, frozen=True):
             delay_ms,
             blocks or bool(kept.get("blocks")),
             tuple(Range(low, high, steady) for low, high in kept.get("ranges", ())),
-            pl.DataFrame(holes, schema=schema(), orient="row"),
+            pl.DataFrame(holes, schema=schema(), orient="row") if holes else nothing(),
             float(kept.get("usual", 1.0)),
             int(kept.get("found", 0)),
             kept.get("floor"),

@@ -14,7 +14,20 @@ from smartico_sync.errors import ConfigError
 if TYPE_CHECKING:
     from smartico_sync.core.late_commit.mechanism import ReadTime
 
-__all__ = ["Asked", "Stride", "age", "ask", "bounded", "missing", "number", "schema", "size", "split", "whole"]
+__all__ = [
+    "Asked",
+    "Stride",
+    "age",
+    "ask",
+    "bounded",
+    "missing",
+    "nothing",
+    "number",
+    "schema",
+    "size",
+    "split",
+    "whole",
+]
 
 RANGES = 4_096  # what the state writes with every page stays below a quarter of a megabyte
 EVIDENCE = 64  # ids in a page that share a divisor by chance: never
@@ -43,6 +56,12 @@ def schema() -> pl.Schema:
             "ask": pl.Int64,
         }
     )
+
+
+@cache
+def nothing() -> pl.DataFrame:
+    """No missing id: what nearly every view begins with."""
+    return pl.DataFrame(schema=schema())
 
 
 class Stride(Struct, frozen=True):
