@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from delivery.conftest import some_events
-from servers.plain import answer
+from servers.plain import always, answer
 from smartico_sync.core.batches import batches
 from smartico_sync.core.events import EID, PLAYER
+from smartico_sync.delivery import dispatch, slow_players
 from smartico_sync.delivery.backlog import Backlog
 from smartico_sync.delivery.pending_receipt import PendingReceipt
 from smartico_sync.delivery.request import Request
@@ -219,3 +220,35 @@ def test_an_api_that_fails_often_gets_no_more_requests_for_it(plain_server, rout
     for number in range(12):
         assert delivery.send("deposits", some_events(400, players=100, start=1000 * number)).result(60).delivered == 400
     assert count[0] < 5 * 4 * 12
+
+
+def test_a_request_wakes_one_thread(plain_server, router, monkeypatch):
+    """Nobody watches a request that nobody waits for."""
+    watched = []
+    original = dispatch.Dispatch.watch
+    monkeypatch.setattr(dispatch.Dispatch, "watch", lambda self, now: (watched.append(now), original(self, now)))
+    delivery = router(plain_server(always()).url, max_in_flight=6)
+    until(lambda: len(watched) == 6, 0.01)
+    for start in range(5):
+        assert delivery.send("deposits", some_events(1, start=start)).result(10).delivered == 1
+        until(lambda start=start: len(watched) >= 7 + start, 0.01)
+    assert len(watched) == 11
+
+
+def test_a_view_whose_request_takes_long_is_not_busy(plain_server, router, monkeypatch):
+    """Also where nobody waits for that request, and nobody watches it."""
+    monkeypatch.setattr(slow_players, "LEAST_S", 0.05)
+    go = threading.Event()
+
+    def serve(peer):
+        while peer.read() is not None:
+            go.wait(10)
+            peer.write(answer())
+
+    delivery = router(plain_server(serve).url, timeout=5000)
+    pending = delivery.send("deposits", some_events(1))
+    assert delivery.busy("deposits")
+    until(lambda: not delivery.busy("deposits"), 0.01)
+    assert not pending.done()
+    go.set()
+    assert pending.result(10).delivered == 1

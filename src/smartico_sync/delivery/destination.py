@@ -79,6 +79,7 @@ class Destination:
     def cut(self, events: Events, most_bytes: int, requests: Requests = "spread") -> tuple[list[Batch], list[Events]]:
         """The requests of some events, as the API takes them now, and the events that no request can hold."""
         with self.lock:
+            self.dispatch.look_for_stuck(time.monotonic())
             most, worth = self.dispatch.batch_size.events, CALM_WORTH if self.dispatch.rate_limit.calm else WORTH
             apart = frozenset(self.dispatch.slow.suspected)
         spread = FULL_SPREAD if requests == "full" else SPREAD

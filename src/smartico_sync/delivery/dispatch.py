@@ -63,6 +63,7 @@ class Dispatch:
         """Whether more of a view would only wait, see Delivery."""
         if self.breaker.unavailable or self.backlog.player_order.offers(view):
             return True
+        self.look_for_stuck(time.monotonic())
         return any(request.pace == "usual" and request.pending.view == view for request in self.under_way)
 
     def add(self, requests: Sequence[Request], pending: PendingReceipt, stopped: DeliveryError) -> None:
@@ -137,9 +138,12 @@ class Dispatch:
             self.watched_until = math.inf
 
     def due(self) -> float:
-        """When the next postponed request may start, or one that is under way has taken long; infinite when neither will be."""
+        """When the next postponed request may start, or one that others wait for has taken long; infinite when neither will be.
+
+        Where nobody waits for it, whoever asks or sends next looks for himself: no thread is woken for each request.
+        """
         limit, release = self.slow.limit_s, self.backlog.player_order.next_release
-        began = [at + limit for request, at in self.under_way.items() if request.pace == "usual"]
+        began = [at + limit for request, at in self.under_way.items() if request.pace == "usual" and request.followers]
         return min([math.inf if release is None else release, *began])
 
     def look_for_stuck(self, now: float) -> None:
