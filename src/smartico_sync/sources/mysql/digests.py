@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from smartico_sync.sources.kit.positions import among_parameters, labels, position_parameters, range_parameters
 from smartico_sync.sources.mysql.session import literal
 from smartico_sync.sources.mysql.types import MYSQL
-from smartico_sync.sources.protocol import Digest, Landmarks, Scan
-from smartico_sync.sources.sql import statements
+from smartico_sync.sources.protocol import Digest, Landmarks
+from smartico_sync.sources.sql import looks, statements
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from smartico_sync.core.relation import Relation
-    from smartico_sync.sources.kit.positions import Label
     from smartico_sync.sources.mysql.session import Row
+    from smartico_sync.sources.protocol import Scan
     from smartico_sync.sources.sql.statements import Statement
 
 __all__ = ["digest_of", "told"]
 
-ALL_ROWS = 2**62
 SUM = "COALESCE(SUM(CAST(CONV(LEFT(print, 16), 16, 10) AS UNSIGNED)), 0)"  # 64 bits a row, as an exact decimal
 
 
@@ -28,19 +26,7 @@ def digest_of(relation: Relation, what: Scan | Landmarks) -> str:
     """The statement that tells it: how many rows, how many of these could be hashed, and a text."""
     if isinstance(what, Landmarks):
         return _landmarks(relation, what)
-    scan, low = statements.shape(relation, what.after), "open" if what.after is None else "low"
-    statement = (
-        statements.page(MYSQL, relation, scan, "through")
-        if what.of == "rows"
-        else statements.keys(MYSQL, relation, scan, low, "through")
-    )
-    lowest = None if what.after is None else what.after.cursor
-    values: dict[str, str | int] = {
-        **position_parameters(what.after),
-        **range_parameters(lowest, what.high),
-        "n": ALL_ROWS,
-    }
-    rows = _prints(statement, values)
+    rows = _prints(*looks.scanned(MYSQL, relation, what))
     return f"SELECT COUNT(*), COUNT(print), CONCAT({SUM}) FROM ({rows}) AS hashed"  # noqa: S608 - statements of ours, their values as constants
 
 
@@ -52,25 +38,13 @@ def told(row: Row) -> Digest | None:
 
 def _landmarks(relation: Relation, what: Landmarks) -> str:
     """The rows, and the ends of the order."""
-    names, rows = labels(relation), []
-    if what.positions:
-        rows.append(_among(relation, names, [(each.cursor, *each.key) for each in what.positions]))
-    if what.keys:
-        rows.append(_among(relation, names[1:], what.keys))
-    first = statements.keys(MYSQL, relation, "from the start", "open", "through")
-    lowest = _prints(first, {**range_parameters(None, what.high), "n": 1})
+    rows = " UNION ALL ".join(_prints(*each) for each in looks.landmarks(MYSQL, relation, what))
+    lowest = _prints(*looks.first(MYSQL, relation, what.high))
     highest = statements.head(MYSQL, relation, "open").filled(literal, {})
     ends = f"QUOTE(({highest}\n)), QUOTE(({lowest}))"
     if not rows:
         return f"SELECT 0, 0, CONCAT_WS(' ', {ends})"
-    every = " UNION ALL ".join(rows)
-    return f"SELECT COUNT(*), COUNT(print), CONCAT_WS(' ', {SUM}, {ends}) FROM ({every}) AS hashed"  # noqa: S608 - likewise
-
-
-def _among(relation: Relation, listed: Sequence[Label], wanted: Sequence[Sequence[str]]) -> str:
-    """The rows of these tuples, and others that hold values of them: of more rows the sum changes more often."""
-    size, values = among_parameters(listed, wanted)
-    return _prints(statements.among(MYSQL, relation, tuple(listed), size), values)
+    return f"SELECT COUNT(*), COUNT(print), CONCAT_WS(' ', {SUM}, {ends}) FROM ({rows}) AS hashed"  # noqa: S608 - likewise
 
 
 def _prints(statement: Statement, values: Mapping[str, str | int]) -> str:
