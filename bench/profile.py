@@ -100,7 +100,9 @@ def less(after: Spent, before: Spent) -> Spent:
 def told(spent: Any, number: float, unit: str) -> None:
     """Print shares; `number` of what there were."""
     whole = sum(spent["verbs"].values())
-    print(f"{whole:.2f} s CPU of the {spent['process_s']:.2f} s that the process took, the sampler among them")
+    print(
+        f"{whole:.2f} s CPU of the {spent['process_s']:.2f} s that the process took, the sampler among them; {spent['missed']} samples missed"
+    )
     for verb in VERBS:
         if seconds := spent["verbs"].get(verb):
             print(f"  {verb:<10}{100 * seconds / whole:5.1f} %{seconds / number * 1e6:8.2f} {unit}")

@@ -70,8 +70,12 @@ def module_of(files: list[str]) -> str:
 def clocks() -> dict[int, float]:
     """CPU seconds of each thread of Python's that runs."""
     there = sys._current_frames()  # noqa: SLF001 - a thread without a frame has no clock any more
-    idents = [thread.ident for thread in threading.enumerate()]
-    return {each: time.clock_gettime(time.pthread_getcpuclockid(each)) for each in idents if each in there}
+    read: dict[int, float] = {}
+    for each in [thread.ident for thread in threading.enumerate()]:
+        with suppress(OSError):  # it has ended in this moment
+            if each in there:
+                read[each] = time.clock_gettime(time.pthread_getcpuclockid(each))
+    return read
 
 
 def waits(files: list[str]) -> bool:
@@ -96,7 +100,7 @@ class Sampler:
         self.file, self.verbs, self.modules = file, Counter[str](), Counter[str]()
         self.before = time.process_time()
         self.verbs["start"] = self.before  # the interpreter
-        self.left = 0.0
+        self.left, self.missed = 0.0, 0
         self.seen: dict[int, tuple[float, list[str]]] = {}
         self.thread = threading.Thread(target=self.work, name="sampler", daemon=True)
 
@@ -105,7 +109,12 @@ class Sampler:
         written, over = time.monotonic(), self.file.with_suffix(OVER)
         while True:
             time.sleep(EVERY_S)
-            self.sample()
+            try:
+                self.sample()
+            except (
+                Exception
+            ):  # threads end, and Python 3.11 may hand out what is no frame; the next sample has what this one lacks
+                self.missed += 1
             if time.monotonic() - written >= WRITE_EVERY_S:
                 written = time.monotonic()
                 self.write()
@@ -143,7 +152,11 @@ class Sampler:
     def write(self) -> None:
         """Keep what there is, whole."""
         beside = self.file.with_suffix(".new")
-        beside.write_text(json.dumps({"verbs": self.verbs, "modules": self.modules, "process_s": time.process_time()}))
+        beside.write_text(
+            json.dumps(
+                {"verbs": self.verbs, "modules": self.modules, "process_s": time.process_time(), "missed": self.missed}
+            )
+        )
         beside.rename(self.file)
 
 
