@@ -26,6 +26,7 @@ SWITCH_S = 0.0003  # until a thread that runs gives way to the sampler: a poll o
 WAITS = ("/threading.py", "/queue.py", "/selectors.py", "/socketserver.py", "tracking/mailbox.py", "tracking/clocks.py")
 WRITE_EVERY_S = 0.5
 OVER = ".over"
+DEEPEST = 500  # frames; a stack that changes meanwhile may lead back to itself
 OURS = "/smartico_sync/"
 # Where a frame's file, as seen from the package, begins with this it does this. The longest that fits decides.
 PLACES = {
@@ -87,7 +88,7 @@ def files_of(frame: FrameType | None) -> list[str]:
     """The files of a stack, the innermost first; the outer ones are missing where it moved on meanwhile."""
     found: list[str] = []
     with suppress(AttributeError):  # what Python 3.11 then has in a frame's place is none
-        while frame is not None:
+        while frame is not None and len(found) < DEEPEST:
             found.append(frame.f_code.co_filename)
             frame = frame.f_back
     return found
