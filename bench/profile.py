@@ -28,6 +28,7 @@ from smartico_sync.pii.keys import new_key
 from smartico_sync.sandbox.api import Sandbox
 
 MODULES, LIBRARIES = 12, 8  # that are printed
+STOPPED_S = 3.0  # without a word of the sampler, which writes twice a second
 SAMPLED = (sys.executable, "-m", "bench.sampling")
 PERF = ("perf", "record", "-q", "-e", "cpu-clock", "-F", "499")
 Spent = dict[str, dict[str, float]]
