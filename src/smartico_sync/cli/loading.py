@@ -19,9 +19,8 @@ __all__ = ["loading", "without_collector"]
 UNUSED = ("rich", "pygments")
 NEVER = ("httpx._main",)  # its command line, which draws with rich; httpx itself may be imported much later
 DEFERRED = ("asyncio", "polars", "polars_hash")
-DEFERRED_FUNCTIONS = (
-    "importlib.metadata",
-)  # of which libraries take functions when they are imported, and call them never
+# Of these libraries take functions when they are imported, and call them never.
+DEFERRED_FUNCTIONS = ("importlib.metadata",)
 # What libraries read when they are imported. pydantic would read what every installed package says of itself, to find plug-ins for
 # it. polars' allocator has four arenas a core, and each keeps for ten seconds what was freed: one of them takes a tenth less
 # memory, and a fifth fewer pages that the kernel must clear. polars works with a thread a core: to share a page of 20,000 rows

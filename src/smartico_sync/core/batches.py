@@ -41,9 +41,8 @@ ESCAPED = ['"', "\\", *(chr(code) for code in range(0x20))]
 ESCAPED_IN = re.compile(f"[{re.escape(''.join(ESCAPED))}]")
 
 ANYWHERE = 0  # slices of a request of which it is not known
-Piece: TypeAlias = (
-    "tuple[pl.DataFrame, pl.Series, int]"  # events, the JSON text of each, and the slices of their players
-)
+# Events, the JSON text of each, and the slices of their players.
+Piece: TypeAlias = "tuple[pl.DataFrame, pl.Series, int]"
 
 
 class Batch(Struct, frozen=True):

@@ -52,9 +52,8 @@ SEPARATOR, MARK = "\x1f", "\x1e"
 NULL = f"{MARK}-"
 SEPARATORS = f"[{SEPARATOR}{MARK}]"
 SEPARATING = (SEPARATOR.encode(), MARK.encode())
-AT_ONCE = (
-    16_000_000  # bytes of columns that are looked through as one text each: a third of the time, and as much memory
-)
+# Bytes of columns that are looked through as one text each: a third of the time, and as much memory.
+AT_ONCE = 16_000_000
 CODED = 1024  # lists of names: a view has a handful
 NAMED = 8192  # names that are asked for again by every rescan; 200 bytes each
 CODE = 3  # characters that stand for a property's name: of 40 names, two share them once in 330 views

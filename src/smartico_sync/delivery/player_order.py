@@ -32,9 +32,8 @@ class PlayerOrder:
 
     def __init__(self) -> None:
         self.tails: dict[int, Request] = {}  # the last unfinished request of each player, but for those of backlogs
-        self.backlogs: list[
-            Request
-        ] = []  # the unfinished ones of those; of two that share a player the later one behind
+        # The unfinished ones of backlogs; of two that share a player the later one behind.
+        self.backlogs: list[Request] = []
         self.ready: dict[Priority, dict[str, deque[Request]]] = {"live": {}, "backfill": {}}
         self.postponed: list[tuple[float, int, Request]] = []
         self.numbers = count()

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["complete", "framed", "nothing", "read", "upsert"]
 
 HOLDS: dict[str, Held] = {"id": "whole number", "whole": "bytes", "parts": "bytes", "cursor_at": "whole number"}
-KINDS: dict[str, Held] = {"id": "whole number", "whole": "bytes", "parts": "bytes", "cursor_at": "whole number"}
 GROUP = 256  # profiles written by one statement: after each the thread queues for Python's lock, with the state in its hands
 
 

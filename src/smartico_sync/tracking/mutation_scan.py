@@ -173,8 +173,9 @@ class MutationScan:
 
     def slice(self) -> list[Delivered]:
         """The pages whose turn it is, neighbours, as many as make a slice."""
-        some = self.slice_from(self.turn if self.turn < len(self.pages) else 0)
-        self.turn = (self.turn if self.turn < len(self.pages) else 0) + len(some)
+        turn = self.turn if self.turn < len(self.pages) else 0
+        some = self.slice_from(turn)
+        self.turn = turn + len(some)
         return some
 
     def slice_from(self, turn: int) -> list[Delivered]:
