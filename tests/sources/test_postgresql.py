@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 import uuid
 
 import polars as pl
@@ -15,6 +16,7 @@ from smartico_sync.errors import ConfigError, SourceCancelled, SourceRefused, So
 from smartico_sync.sources.protocol import Asked, FirstPage, Landmarks, News
 from waiting import until
 
+NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
 BETS = Relation("bets", "id", ("id",), relation="bets")
 
 
@@ -65,6 +67,23 @@ def one(engine, expression, relation=None):
 def test_every_type_arrives_without_loss(on_postgresql, expression, value):
     """Types that frames know arrive as such, all others as the text PostgreSQL prints."""
     assert one(on_postgresql, expression)[0] == value
+
+
+@pytest.mark.parametrize("limit", [20, 20_000])
+def test_decimals_are_json_numbers_or_no_value(on_postgresql, limit):
+    """Which is why nobody looks at them again: by COPY as by a SELECT, whatever their size, scale or domain."""
+    values = "'NaN'", "1e-30", "-0.0", "1e200", "-.5", "5.", "+7", "007", "0", "NULL", "-1e-7", "9e15"
+    rows = ", ".join(f"({place}, {value}::numeric)" for place, value in enumerate(values))
+    query = f"SELECT id, value, (value % 9)::numeric(38, 9) AS scaled, 12.5::money AS paid FROM (VALUES {rows}) AS v (id, value)"
+    source = on_postgresql.source()
+    described = source.describe(Relation("v", "id", (), query=query))
+    assert [column.prints for column in described.columns] == ["anything", *["JSON numbers"] * 3]
+    with source.reading(described) as reading:
+        page = reading.page(None, limit)
+    source.close()
+    assert page["value"].null_count() == 2
+    for name in ("value", "scaled", "paid"):
+        assert all(NUMBER.fullmatch(text) for text in page[name].drop_nulls()), name
 
 
 def test_types_of_the_operators_own(on_postgresql):

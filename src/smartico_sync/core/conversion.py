@@ -126,6 +126,8 @@ def conversion(column: Column, target: PropertyType, dtype: pl.DataType, hints: 
                 boolean(values, family), truth(values), given & ~blank(values) if dtype == pl.String else given
             )
         case "number" | "integer":
+            if column.prints == "JSON numbers":
+                return vouched(values, target)
             return number(values, family, target, dtype)
         case "array":
             return array(values, family, hints)
@@ -204,6 +206,20 @@ def truth_of(words: pl.Expr) -> pl.Expr:
     return pl.when(words.is_in(TRUE)).then(pl.lit(value=True)).when(words.is_in(FALSE)).then(pl.lit(value=False))
 
 
+def vouched(values: pl.Expr, target: PropertyType) -> Conversion:
+    """What `number` makes of decimals that are JSON numbers, or NULL, without a look at them."""
+    given = values.is_not_null()
+    if target == "number":
+        return Conversion(values, values, given, "json")
+    whole = without_fraction(values)
+    return Conversion(whole, whole, given)
+
+
+def without_fraction(texts: pl.Expr) -> pl.Expr:
+    """JSON numbers as integers, null where they are none."""
+    return texts.str.replace(r"\.0+$", "").cast(pl.Int64, strict=False)
+
+
 def number(values: pl.Expr, family: Family, target: PropertyType, dtype: pl.DataType) -> Conversion:
     """An exact JSON number: decimals as their own text, never through a float."""
     given = values.is_not_null()
@@ -222,8 +238,7 @@ def number(values: pl.Expr, family: Family, target: PropertyType, dtype: pl.Data
     first, second = (pl.when(each.str.contains(NUMBER)).then(each) for each in (plain, again))
     filled = given & ~blank(values) if dtype == pl.String else given
     if target == "integer":
-        one, other = (each.str.replace(r"\.0+$", "").cast(pl.Int64, strict=False) for each in (first, second))
-        return Conversion(one, other, filled)
+        return Conversion(without_fraction(first), without_fraction(second), filled)
     return Conversion(first, second, filled, "json")
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-__all__ = ["IDS", "TIMES", "Column", "ColumnsAre", "CursorIs", "Family", "Relation", "Snapshot"]
+__all__ = ["IDS", "TIMES", "Column", "ColumnsAre", "CursorIs", "Family", "Prints", "Relation", "Snapshot"]
 
 Family = Literal[
     "integer",  # any width, signed or not
@@ -45,12 +45,22 @@ CursorIs = Literal[
 ]
 
 
+Prints = Literal[
+    "anything",
+    "JSON numbers",  # and NULL: the source vouches that no value of the frame is another text, so nobody looks
+]
+
+
 class Column(Struct, frozen=True):
-    """A column as the engine describes it; `type` is the engine's own word, for messages and casts."""
+    """A column as the engine describes it; `type` is the engine's own word, for messages and casts.
+
+    `prints`: what a decimal is as text, as far as the source vouches for it.
+    """
 
     name: str
     type: str
     family: Family
+    prints: Prints = "anything"
 
 
 class Relation(Struct, frozen=True):

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Literal
 from msgspec.structs import replace
 
 from smartico_sync.core.late_commit.query_reads import read_by
-from smartico_sync.core.relation import Column
 from smartico_sync.errors import SourceError, SourceRefused
 from smartico_sync.sources.postgresql.definition import ask_definition
 from smartico_sync.sources.postgresql.facts import ask_facts
@@ -17,7 +16,7 @@ from smartico_sync.sources.postgresql.news import ask_news
 from smartico_sync.sources.postgresql.plan import explain
 from smartico_sync.sources.postgresql.reading import PostgresReading
 from smartico_sync.sources.postgresql.session import Answer, Session
-from smartico_sync.sources.postgresql.types import POSTGRESQL, family
+from smartico_sync.sources.postgresql.types import POSTGRESQL, described, family
 from smartico_sync.sources.sql import statements
 from smartico_sync.sources.sql.source import PooledSource
 
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
     from smartico_sync.config.models import SourceConfig
     from smartico_sync.core.late_commit.view_definition import ViewDefinition
-    from smartico_sync.core.relation import Relation
+    from smartico_sync.core.relation import Column, Relation
     from smartico_sync.core.tables import Structure
     from smartico_sync.sources.protocol import Asked, News
 
@@ -126,7 +125,7 @@ def _types(session: Session, oids: set[int], what: str) -> dict[int, Column]:
     listed = ", ".join(str(oid) for oid in sorted(oids))
     rows = session.run(TYPES.format(oids=listed), what)[0].rows
     return {
-        int(oid or 0): Column("", word or "", family(name or "", kind or "", category or ""))
+        int(oid or 0): described(word or "", family(name or "", kind or "", category or ""))
         for oid, name, kind, category, word in rows
     }
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from smartico_sync.core.relation import Column
 from smartico_sync.sources.sql.statements import LateAdapter
 
 if TYPE_CHECKING:
     from smartico_sync.core.relation import Family
 
-__all__ = ["POSTGRESQL", "family"]
+__all__ = ["POSTGRESQL", "described", "family"]
 
 FAMILIES: dict[str, Family] = {
     "int2": "integer", "int4": "integer", "int8": "integer", "oid": "integer",
@@ -19,6 +20,11 @@ FAMILIES: dict[str, Family] = {
     "text": "text", "varchar": "text", "bpchar": "text", "name": "text", "citext": "text", "char": "text",
     "hstore": "json",
 }  # fmt: skip
+
+
+def described(type_name: str, own: Family) -> Column:
+    """A column of that type, yet without a name. Decimals are printed in digits, or as what no reading calls a value."""
+    return Column("", type_name, own, "JSON numbers" if own == "decimal" else "anything")
 
 
 def family(name: str, kind: str, category: str) -> Family:
