@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from smartico_sync.core.identity import contents, keyed_hash, row_hashes
+from smartico_sync.core.identity import contents, keyed_hash, keyed_text, row_hashes, seed_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import polars as pl
 
     from smartico_sync.core.view_mapping import ViewMapping
 
-__all__ = ["WHERE_BITS", "key_columns", "ledger_keys", "may_move", "which"]
+__all__ = ["WHERE_BITS", "key_columns", "ledger_key", "ledger_keys", "may_move", "which"]
 
 WHERE_BITS = 24
 WHERE = (1 << WHERE_BITS) - 1
@@ -35,6 +37,15 @@ def ledger_keys(mapping: ViewMapping, rows: pl.DataFrame) -> pl.Series:
         return row_hashes(rows, [cursor, *keys], secret).alias("key")
     who, where = row_hashes(rows, keys, secret), row_hashes(rows, [cursor], secret)
     return ((who - (who & WHERE)) | (where & WHERE)).alias("key")
+
+
+def ledger_key(mapping: ViewMapping, cursor: str, keys: Sequence[str]) -> int:
+    """The same of one row that has a key."""
+    secret = mapping.options.secret
+    if not may_move(mapping):
+        return keyed_text(seed_text((cursor, *keys)), secret)
+    who, where = keyed_text(seed_text(keys), secret), keyed_text(seed_text((cursor,)), secret)
+    return who - (who & WHERE) | where & WHERE
 
 
 def key_columns(frame: pl.DataFrame) -> list[str]:
