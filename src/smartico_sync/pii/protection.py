@@ -42,11 +42,12 @@ class Protection(Struct, frozen=True):
 
         Encrypted values are String. Raises PiiFailed's parent ConfigError when the encryptor cannot work.
         """
-        present = [name for name in self.properties if name in events.frame.columns]
+        there = events.frame.columns
+        present = [name for name in self.properties if name in there]
         if self.mode == "plain" or not present:
             return events
         if self.mode == "drop":
-            cleared = [name for name in events.frame.columns if name[:1] == "!" and name[1:] in self.properties]
+            cleared = [name for name in there if name[:1] == "!" and name[1:] in self.properties]
             return Events(events.frame.drop(present, cleared), events.raw - {*present, *cleared})
         if self.encryptor is None:
             raise ConfigError("`pii.mode: encrypt` has no encryptor", hint="set `pii.key`")
