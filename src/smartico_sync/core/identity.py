@@ -39,9 +39,11 @@ __all__ = [
     "extended",
     "fingerprints",
     "keyed_hash",
+    "keyed_text",
     "player_hash",
     "row_hashes",
     "row_ids",
+    "seed_of",
     "seeds",
     "signed",
     "uuid_text",
@@ -77,7 +79,12 @@ def seeds(frame: pl.DataFrame, parts: Iterable[Part]) -> pl.Series:
 
 def seed_texts(frame: pl.DataFrame, parts: Iterable[Part]) -> list[str]:
     """The same for a handful of rows."""
-    return [SEPARATOR.join(NULL if part is None else framed_text(part) for part in row) for row in texts(frame, parts)]
+    return [seed_of(row) for row in texts(frame, parts)]
+
+
+def seed_of(row: Iterable[str | None]) -> str:
+    """The same of one row's texts."""
+    return SEPARATOR.join([NULL if part is None else framed_text(part) for part in row])
 
 
 def texts(frame: pl.DataFrame, parts: Iterable[Part]) -> Iterable[tuple[str | None, ...]]:
