@@ -10,6 +10,7 @@ from msgspec import Struct
 from smartico_sync.core.late_commit.mechanism import AskIds, KeyScan
 from smartico_sync.core.ledger_keys import few_keys, key_columns, ledger_keys
 from smartico_sync.core.position import Position
+from smartico_sync.sources.protocol import KeysAsked
 from smartico_sync.tracking.memory_budget import PAGE_BYTES
 
 if TYPE_CHECKING:
@@ -63,12 +64,17 @@ def find_again(
     Where the keys are those in which nothing was found before, nothing is to be found now: the source says so with one row. It is
     asked from the second scan of a range on, for where rows come all the time each scan has a range of its own.
     """
-    digest = reading.digest("keys", scan.after, scan.high) if before is not None and before.covers(scan) else None
+    digest = reading.digest("keys", scan.after, scan.high) if told_by_digest(scan, before) else None
     if digest is not None and before is not None and digest == before.digest:
         return Found(None, digest.rows, keys="distinct"), before
     found = find(reading, mapping, scan, known, page=page)
     nothing = found.rows is None and found.keys == "distinct"
     return found, FoundNothing(scan, digest) if nothing else None
+
+
+def told_by_digest(scan: KeyScan, before: FoundNothing | None) -> bool:
+    """Whether the source is asked for a digest of the keys rather than for all of them."""
+    return before is not None and before.covers(scan)
 
 
 def find(
@@ -157,14 +163,20 @@ def rows_at(reading: Reading, keys: pl.DataFrame) -> pl.DataFrame:
 
 def window_keys(reading: Reading, scan: KeyScan) -> Iterator[pl.DataFrame]:
     """All keys of the window, a batch at a time."""
-    after = scan.after
+    asked = scan_keys(scan)
+    after = asked.after
     while True:
-        batch = reading.keys(scan.low, scan.high, SCAN_ROWS, after)
+        batch = reading.keys(asked.low, asked.high, asked.limit, after)
         covered = scan.covered(batch)
         yield covered
-        if batch.height < SCAN_ROWS or covered.height < batch.height:
+        if batch.height < asked.limit or covered.height < batch.height:
             return
         after = positions_of(batch.tail(1))[0]
+
+
+def scan_keys(scan: KeyScan) -> KeysAsked:
+    """The first batch that a scan asks for."""
+    return KeysAsked(scan.low, scan.high, SCAN_ROWS, scan.after)
 
 
 def missing_keys(reading: Reading, scan: AskIds) -> Iterator[pl.DataFrame]:

@@ -189,6 +189,9 @@ class Mechanism(Protocol):
     def rescan(self, read_time: ReadTime, pace: Pace) -> tuple[Self, KeyScan | AskIds | None]:
         """Decide what to look at again in this reading. Call it in every reading; adopt the returned mechanism at once."""
 
+    def expected(self, steady_ms: int, pace: Pace) -> KeyScan | None:
+        """Return the scan of keys that `rescan` will ask for in a reading at that time; None where none is foreseen."""
+
     def due_ms(self, read_time: ReadTime) -> float:
         """Return when (steady) a reading is wanted next, if no row comes until then: not in the future where the next is."""
 
