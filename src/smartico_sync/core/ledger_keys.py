@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from smartico_sync.core.view_mapping import ViewMapping
 
-__all__ = ["WHERE_BITS", "key_columns", "ledger_key", "ledger_keys", "may_move", "which"]
+__all__ = ["WHERE_BITS", "few_keys", "key_columns", "ledger_key", "ledger_keys", "may_move", "which"]
 
 WHERE_BITS = 24
 WHERE = (1 << WHERE_BITS) - 1
@@ -52,6 +52,21 @@ def ledger_key(mapping: ViewMapping, cursor: str | None, keys: Sequence[str | No
         return keyed_text(seed_text((cursor, *keys)), secret)
     who, where = keyed_text(seed_text(keys), secret), keyed_text(seed_text((cursor,)), secret)
     return who - (who & WHERE) | where & WHERE
+
+
+def few_keys(mapping: ViewMapping, places: pl.DataFrame) -> list[int] | None:
+    """The same as numbers, for a handful of rows of a view with a key, of which there is nothing but `@cursor` and `@key.*`.
+
+    None where there are more, or other columns.
+    """
+    of_key = len(mapping.relation.key)
+    if (
+        not of_key
+        or places.height > FEW
+        or places.columns != ["@cursor", *(f"@key.{index}" for index in range(of_key))]
+    ):
+        return None
+    return [ledger_key(mapping, row[0], row[1:]) for row in places.rows()]
 
 
 def key_columns(frame: pl.DataFrame) -> list[str]:

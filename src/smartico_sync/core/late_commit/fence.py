@@ -127,7 +127,9 @@ class Fence(Struct, frozen=True):
         aim = self.aim and self.stamped(self.aim, read_time)
         # Asked of each snapshot anew: a pool of replicas may answer from one that is further back.
         safe_upper_bound = aim.mark.position.cursor if aim and passed(aim, read_time) else None
-        return replace(self, heads=heads, aim=aim, safe_upper_bound=safe_upper_bound), heads.scan(read_time, pace)
+        return replace(self, heads=heads, aim=aim, safe_upper_bound=safe_upper_bound), heads.scan(
+            read_time.steady_ms, pace
+        )
 
     def stamped(self, head: PendingHead, read_time: ReadTime) -> PendingHead:
         """Stamp the head if it has waited long enough.
@@ -144,6 +146,10 @@ class Fence(Struct, frozen=True):
             return head if seen == head.clock_ms else replace(head, clock_ms=seen)
         stamp = Stamp(read_time.server, read_time.snapshot.xmax, read_time.steady_ms)
         return replace(head, stamps=(*head.stamps, stamp)[-SERVERS:])
+
+    def expected(self, steady_ms: int, pace: Pace) -> KeyScan | None:
+        """See `late.Mechanism`."""
+        return self.heads.scan(steady_ms, pace)
 
     def due_ms(self, read_time: ReadTime) -> float:
         """See `late.Mechanism`. A head that is not stamped yet may be in the next reading."""

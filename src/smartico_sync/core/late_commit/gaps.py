@@ -158,6 +158,9 @@ class Gaps(Struct, frozen=True):
         now = (read_time.steady_ms, read_time.clock_ms)
         return replace(self, open=self.open.with_columns(back), now=now, server=read_time.server)
 
+    def expected(self, steady_ms: int, pace: Pace) -> None:
+        """See `late.Mechanism`. Ids are asked for by number."""
+
     def due_ms(self, read_time: ReadTime) -> float:
         """See `late.Mechanism`. A hole is left alone for longer the older it is."""
         if self.aim is not None or self.open.get_column("asked").null_count():

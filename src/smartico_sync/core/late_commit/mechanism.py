@@ -102,7 +102,7 @@ class KeyScan(Struct, frozen=True):
             return keys
         wanted = {"@cursor": self.high, **{f"@key.{i}": value for i, value in enumerate(self.key)}}
         if keys.height <= FEW:
-            rows = list(zip(*(keys.get_column(name).to_list() for name in wanted), strict=True))
+            rows = keys.rows() if keys.columns == list(wanted) else keys.select(*wanted).rows()
             last = next((place for place in reversed(range(len(rows))) if rows[place] == (self.high, *self.key)), None)
             return keys if last is None or last + 1 == keys.height else keys.head(last + 1)
         here = keys.select(pl.all_horizontal(pl.col(name) == value for name, value in wanted.items())).to_series()
@@ -188,6 +188,9 @@ class Mechanism(Protocol):
 
     def rescan(self, read_time: ReadTime, pace: Pace) -> tuple[Self, KeyScan | AskIds | None]:
         """Decide what to look at again in this reading. Call it in every reading; adopt the returned mechanism at once."""
+
+    def expected(self, steady_ms: int, pace: Pace) -> KeyScan | None:
+        """Return the scan of keys that `rescan` will ask for in a reading at that time; None where none is foreseen."""
 
     def due_ms(self, read_time: ReadTime) -> float:
         """Return when (steady) a reading is wanted next, if no row comes until then: not in the future where the next is."""
