@@ -14,8 +14,10 @@ from smartico_sync.core.few_texts import FEW
 from smartico_sync.core.identity import Same, row_hashes, row_ids, seeds, signed
 from smartico_sync.core.late_commit.mechanism import KeyScan
 from smartico_sync.core.part_prints import decoded, there
+from smartico_sync.core.picked import table
 from smartico_sync.core.relation import Column
 from smartico_sync.core.validation import broken
+from smartico_sync.sources.kit.few_values import plain
 from smartico_sync.sources.kit.printed import from_texts
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -54,6 +56,8 @@ def test_texts_are_read_the_same(data, timezone):
         few, many = (from_texts(some, [made[columns.index(each)] for each in some], timezone) for made in (texts, more))
         assert few.equals(many.head(height))
         assert few.schema == many.schema
+        made = plain(some, [texts[columns.index(each)].to_list() for each in some], timezone)
+        assert made is None or (table(made).equals(few) and table(made).schema == few.schema)
 
 
 OTHERWISE = {"boolean": ["TRUE"], "timestamp": ["2026-01-31 10:00:00", "2026-01-31 10:00:00.5"], "date": ["infinity"]}

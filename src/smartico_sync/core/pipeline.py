@@ -357,8 +357,8 @@ def anchor_print(frame: pl.DataFrame, mapping: ViewMapping) -> pl.Series:
 
 def position_at(rows: pl.DataFrame, row: int) -> Position:
     """The position of one row of a page, or of its `places`."""
-    place = rows.row(row, named=True)
-    return Position(place["@cursor"] or "", tuple(value for name, value in place.items() if name.startswith("@key.")))
+    key = tuple([rows.item(row, name) for name in rows.columns if name.startswith("@key.")])
+    return Position(rows.item(row, "@cursor") or "", key)
 
 
 def positions_of(rows: pl.DataFrame) -> list[Position]:
