@@ -10,14 +10,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from smartico_sync.core.few_texts import FEW
-from smartico_sync.core.identity import contents, keyed_hash, keyed_text, row_hashes, seed_of
+from smartico_sync.core.identity import contents, keyed_hash, keyed_text, row_hashes, seed_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import polars as pl
 
     from smartico_sync.core.view_mapping import ViewMapping
 
-__all__ = ["WHERE_BITS", "few_keys", "key_columns", "ledger_keys", "may_move", "which"]
+__all__ = ["WHERE_BITS", "few_keys", "key_columns", "ledger_key", "ledger_keys", "may_move", "which"]
 
 WHERE_BITS = 24
 WHERE = (1 << WHERE_BITS) - 1
@@ -38,24 +40,24 @@ def ledger_keys(mapping: ViewMapping, rows: pl.DataFrame) -> pl.Series:
     return ((who - (who & WHERE)) | (where & WHERE)).alias("key")
 
 
+def ledger_key(mapping: ViewMapping, cursor: str, keys: Sequence[str]) -> int:
+    """The same of one row that has a key."""
+    secret = mapping.options.secret
+    if not may_move(mapping):
+        return keyed_text(seed_text((cursor, *keys)), secret)
+    who, where = keyed_text(seed_text(keys), secret), keyed_text(seed_text((cursor,)), secret)
+    return who - (who & WHERE) | where & WHERE
+
+
 def few_keys(mapping: ViewMapping, places: pl.DataFrame) -> list[int] | None:
-    """The same as numbers, for a handful of rows of a view with a key, of which there is nothing but `@cursor` and `@key.*`.
+    """The same of a handful of rows of a view with a key, of which there is nothing but `@cursor` and `@key.*`.
 
     None where there are more, or other columns.
     """
-    of_key = len(mapping.relation.key)
-    if (
-        not of_key
-        or places.height > FEW
-        or places.columns != ["@cursor", *(f"@key.{index}" for index in range(of_key))]
-    ):
+    key = mapping.relation.key
+    if not key or places.height > FEW or places.columns != ["@cursor", *(f"@key.{index}" for index in range(len(key)))]:
         return None
-    secret, rows = mapping.options.secret, places.rows()
-    if not may_move(mapping):
-        return [keyed_text(seed_of(row), secret) for row in rows]
-    return [
-        keyed_text(seed_of(row[1:]), secret) & ~WHERE | keyed_text(seed_of(row[:1]), secret) & WHERE for row in rows
-    ]
+    return [ledger_key(mapping, cursor, keys) for cursor, *keys in places.rows()]
 
 
 def key_columns(frame: pl.DataFrame) -> list[str]:
