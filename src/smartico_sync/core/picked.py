@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from smartico_sync.core.few_columns import frames
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
     import polars as pl
 
@@ -15,16 +16,7 @@ __all__ = ["picked", "renamed", "replaced", "table"]
 
 def table(columns: Iterable[pl.Series]) -> pl.DataFrame:
     """These columns, at least one, by the names that they have."""
-    made, wrapped = maker()
-    return wrapped(made([column._s for column in columns]))  # noqa: SLF001 - see `maker`
-
-
-@cache
-def maker() -> tuple[Callable[[list[Any]], Any], Callable[[Any], pl.DataFrame]]:
-    """The function that `pl.DataFrame` calls in the end, of what its columns are made of. As late as polars itself."""
-    import polars as pl  # noqa: PLC0415 - see above
-
-    return type(pl.DataFrame()._df), pl.wrap_df  # type: ignore[attr-defined] # noqa: SLF001 - it is there
+    return frames()[1]([column._s for column in columns])  # noqa: SLF001 - what `pl.DataFrame` takes of it in the end
 
 
 def picked(frame: pl.DataFrame, names: Iterable[str]) -> pl.DataFrame:
