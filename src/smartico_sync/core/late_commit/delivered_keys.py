@@ -111,9 +111,14 @@ class DeliveredKeys(Struct, frozen=True):
 
     def same(self, rows: pl.Series, bits: int) -> pl.Series:
         """Return a Boolean Series: true where a key is known that is this one but for its lowest bits, which are 0 in `rows`."""
+        low = (1 << bits) - 1
+        if rows.len() <= FEW:
+            recent = {key - (key & low) for key in self.recent}
+            chunks = [*(chunk.keys for chunk in self.chunks), self.held]
+            there = [row in recent or any(holds_alike(chunk, row, low) for chunk in chunks) for row in rows.to_list()]
+            return few_columns.column("truth", there)
         wanted = rows.cast(pl.UInt64)
         met = pl.repeat(value=False, n=wanted.len(), dtype=pl.Boolean, eager=True)
-        low = (1 << bits) - 1
         for chunk in self.parts:
             if not chunk.len():
                 continue
@@ -139,6 +144,15 @@ def holds(chunk: pl.Series, key: int) -> bool:
     """Whether a sorted chunk holds a key."""
     place = bisect_left(chunk, key)
     return place < chunk.len() and chunk[place] == key
+
+
+def holds_alike(chunk: pl.Series, row: int, low: int) -> bool:
+    """Whether a sorted chunk holds a key that is this one but for its lowest bits, which are 0 in the row and 1 in `low`."""
+    place = bisect_left(chunk, row)
+    if place == chunk.len():
+        return False
+    nearest = int(chunk[place])
+    return nearest - (nearest & low) == row
 
 
 def found(chunk: pl.Series, wanted: pl.Series) -> pl.Series:
