@@ -55,18 +55,14 @@ def ledger_key(mapping: ViewMapping, cursor: str | None, keys: Sequence[str | No
 
 
 def few_keys(mapping: ViewMapping, places: pl.DataFrame) -> list[int] | None:
-    """The same as numbers, for a handful of rows of a view with a key, of which there is nothing but `@cursor` and `@key.*`.
+    """The same of a handful of rows of a view with a key, of which there is nothing but `@cursor` and `@key.*`.
 
     None where there are more, or other columns.
     """
-    of_key = len(mapping.relation.key)
-    if (
-        not of_key
-        or places.height > FEW
-        or places.columns != ["@cursor", *(f"@key.{index}" for index in range(of_key))]
-    ):
+    key = mapping.relation.key
+    if not key or places.height > FEW or places.columns != ["@cursor", *(f"@key.{index}" for index in range(len(key)))]:
         return None
-    return [ledger_key(mapping, row[0], row[1:]) for row in places.rows()]
+    return [ledger_key(mapping, cursor, keys) for cursor, *keys in places.rows()]
 
 
 def key_columns(frame: pl.DataFrame) -> list[str]:

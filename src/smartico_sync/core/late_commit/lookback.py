@@ -189,7 +189,11 @@ class Lookback(Struct, frozen=True):
 
     def dump(self) -> str:
         """See `late.Mechanism`."""
-        return json.dumps({**self.heads.memory(), "lateness": self.lateness.memory()})
+        return json.dumps(self.memory())
+
+    def memory(self) -> dict[str, Any]:
+        """See `late.Mechanism`."""
+        return {**self.heads.memory(), "lateness": self.lateness.memory()}
 
 
 def seconds(ms: int) -> str:

@@ -15,7 +15,7 @@ A mechanism never learns of rows that were not acknowledged, so a failed deliver
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 import polars as pl
 from msgspec import Struct
@@ -200,6 +200,9 @@ class Mechanism(Protocol):
 
     def delivered(self, page: Page) -> Self:
         """Return the mechanism as it is to be committed with the page; adopt it when the commit has succeeded."""
+
+    def memory(self) -> dict[str, Any]:
+        """Return what `dump` writes."""
 
     def dump(self) -> str:
         """Return what must survive a restart, as JSON text. It holds no value of a row but ids and times."""

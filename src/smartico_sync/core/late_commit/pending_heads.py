@@ -205,10 +205,9 @@ class PendingHeads(Struct, frozen=True):
         waiting = list(self.waiting)
         while len(waiting) > WAITING:
             times = [head.steady_ms for head in waiting]
-            before = [times[0], *times]
-            least = min(
-                range(1, len(waiting) - 1), key=lambda i: (times[i + 1] - before[i]) / (1 + steady_ms - times[i])
-            )
+            neighbours = zip(times, times[1:], times[2:], strict=False)
+            felt = [(after - before) / (1 + steady_ms - at) for before, at, after in neighbours]
+            least = felt.index(min(felt)) + 1
             # What the dropped head covered now belongs to the next one, which is whole only if both were.
             if waiting.pop(least).page == "open":
                 waiting[least] = replace(waiting[least], page="open")

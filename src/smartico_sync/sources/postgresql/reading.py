@@ -5,11 +5,11 @@ from __future__ import annotations
 import codecs
 import json
 import secrets
+from contextlib import suppress
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
-from smartico_sync.core import few_columns
 from smartico_sync.core.few_texts import FEW
 from smartico_sync.core.relation import Snapshot
 from smartico_sync.errors import SourceError, ViewBroken
@@ -124,7 +124,21 @@ class PostgresReading(ColumnReading[Session]):
         document = "\n".join(row[0] or "" for row in self.ask(f"EXPLAIN (FORMAT JSON) {query}").rows)
         return "by index" if json.loads(document)[0]["Plan"]["Total Cost"] < CHEAP else "by reading all"
 
+    def frame(self, statement: Statement, values: Mapping[str, str | int]) -> pl.DataFrame:
+        """Rows, typed; a handful one by one."""
+        answer = self._answer(statement, values)
+        if answer.result is not None and 0 < answer.result.ntuples <= FEW:
+            with suppress(UnicodeDecodeError):
+                made = self.few(statement, answer.texts)
+                if made is not None:
+                    return made
+        return self.framed(statement, self._series(statement, answer))
+
     def series(self, statement: Statement, values: Mapping[str, str | int]) -> list[pl.Series]:
+        """The same as texts."""
+        return self._series(statement, self._answer(statement, values))
+
+    def _answer(self, statement: Statement, values: Mapping[str, str | int]) -> Answer:
         """Rows as the texts that the server prints: many by COPY, which is faster, few by the SELECT itself.
 
         Until PostgreSQL 16 each COPY is a statement of its own for pg_stat_statements, whose constants are not left out: one
@@ -132,24 +146,25 @@ class PostgresReading(ColumnReading[Session]):
         """
         for question, foreseen, came in self._came:
             if question is statement and foreseen == values:
-                return self._decoded(came)
+                return came
         query = statement.filled(literal, values)
         try:
             if int(values.get("n", 0)) <= FEW_ROWS or not statement.columns:
-                return self._decoded(self.ask(query))
-            data = self.ask(f"COPY ({query}) TO STDOUT (FORMAT csv, NULL {literal(ABSENT)})").data
+                return self.ask(query)
+            return self.ask(f"COPY ({query}) TO STDOUT (FORMAT csv, NULL {literal(ABSENT)})")
         except ViewBroken as broken:
             raise self._no_position(values) or broken from None
-        return self._parsed(data, statement.width) if data else []
+
+    def _series(self, statement: Statement, answer: Answer) -> list[pl.Series]:
+        if answer.result is not None:
+            return self._decoded(answer)
+        return self._parsed(answer.data, statement.width) if answer.data else []
 
     def _decoded(self, answer: Answer) -> list[pl.Series]:
         if not answer.result.ntuples:
             return []
         columns = answer.columns
         try:
-            if answer.result.ntuples <= FEW:
-                texts = ([None if value is None else value.decode() for value in values] for values in columns)
-                return [few_columns.column("text", values) for values in texts]
             return [pl.Series(values, dtype=pl.Binary).cast(pl.String) for values in columns]
         except (pl.exceptions.PolarsError, UnicodeDecodeError):
             self._bytes = "some that are no text"

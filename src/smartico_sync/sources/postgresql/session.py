@@ -63,6 +63,13 @@ class Answer(Struct, frozen=True):
         return [[value(row, column) for row in rows] for column in range(self.result.nfields)]
 
     @property
+    def texts(self) -> list[list[str | None]]:
+        """The same as text. UnicodeDecodeError where some value is none."""
+        value, rows = self.result.get_value, range(self.result.ntuples)
+        made = [[value(row, column) for row in rows] for column in range(self.result.nfields)]
+        return [[None if each is None else each.decode() for each in values] for values in made]
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The columns' names."""
         return tuple(

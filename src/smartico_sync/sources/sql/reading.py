@@ -5,8 +5,10 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
+from smartico_sync.core import few_columns
 from smartico_sync.core.picked import table
 from smartico_sync.sources.kit import keyless_pages, whole_ties
+from smartico_sync.sources.kit.few_values import plain
 from smartico_sync.sources.kit.frames import empty
 from smartico_sync.sources.kit.pool import Link
 from smartico_sync.sources.kit.positions import (
@@ -185,7 +187,20 @@ class ColumnReading(SqlReading[S]):
 
     def frame(self, statement: Statement, values: Mapping[str, str | int]) -> pl.DataFrame:
         """Rows, typed."""
-        series, columns = self.series(statement, values), statement.columns
+        return self.framed(statement, self.series(statement, values))
+
+    def few(self, statement: Statement, texts: Sequence[Sequence[str | None]]) -> pl.DataFrame | None:
+        """A handful of rows of texts, typed; None where that takes a closer look."""
+        made = plain(statement.columns, texts[: len(statement.columns)], self.relation.timezone)
+        if made is None:
+            return None
+        made += [few_columns.column("text", texts[index], name) for name, index in statement.positions]
+        self.fitting = table(made)
+        return self.fitting
+
+    def framed(self, statement: Statement, series: Sequence[pl.Series]) -> pl.DataFrame:
+        """What a statement selected, typed."""
+        columns = statement.columns
         if not series:
             return empty(self.relation, "rows" if columns else "positions")
         positions = [self.text(series[index]).alias(name) for name, index in statement.positions]
