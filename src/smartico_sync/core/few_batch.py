@@ -22,7 +22,7 @@ from smartico_sync.core.few_texts import hmac_sha256
 from smartico_sync.core.flaws import no_rejects
 from smartico_sync.core.identity import SEPARATOR, as_signed, framed_text, keyed_text, seed_text, uuid_text
 from smartico_sync.core.ledger_keys import ledger_key
-from smartico_sync.core.part_prints import DIGITS
+from smartico_sync.core.part_prints import DIGITS, layout_of
 from smartico_sync.core.position import Position
 from smartico_sync.core.prepared_batch import QUIET, PreparedBatch, nothing_quiet
 from smartico_sync.core.records import Anchor
@@ -192,9 +192,10 @@ def state(told: FewTold, event: FewEvent, place: int, at: int | None, before: di
     whole = print_of(event, told.all, secret)
     own = [print_of(event, (each,), secret) for each in told.fixed]
     own += ["0" if event.payload[each] is None else "1" for each in told.clearable]
-    if differs(before.get("parts"), told.layout, own):
+    layout = layout_of(told.layout, secret)
+    if differs(before.get("parts"), layout, own):
         raise Unusual
-    parts = bytes.fromhex("".join((told.layout, *own, "0" * (len(told.clearable) % 2)))) if own else None
+    parts = bytes.fromhex("".join((layout, *own, "0" * (len(told.clearable) % 2)))) if own else None
     mark = bytes.fromhex(whole)
     later = at is not None and (last_at is None or at > last_at)
     eid = uuid_text(f"{event.seed}{SEPARATOR}{whole}")

@@ -28,12 +28,10 @@ def column(holds: Held, values: Sequence[Any], name: str = "") -> pl.Series:
 def frame(names: Sequence[str], held: Sequence[Held], columns: Iterable[Sequence[Any]]) -> pl.DataFrame:
     """A frame of such columns: what `pl.DataFrame` makes of them. Raises what it does."""
     made, wrapped = frames()
+    each = list(zip(names, held, columns, strict=True))
     try:
-        return wrapped(
-            [made[holds](name, values, True) for name, holds, values in zip(names, held, columns, strict=True)]
-        )
+        return wrapped([made[holds](name, values, True) for name, holds, values in each])
     except (TypeError, OverflowError):
-        each = zip(names, held, columns, strict=True)
         return pl.DataFrame([pl.Series(name, values, dtype=dtypes()[holds]) for name, holds, values in each])
 
 
@@ -62,6 +60,5 @@ def makers() -> tuple[dict[Held, Callable[..., Any]], Callable[[Any], pl.Series]
 @cache
 def frames() -> tuple[dict[Held, Callable[..., Any]], Callable[[list[Any]], pl.DataFrame]]:
     """The same, and the function that makes a frame of what they give."""
-    from polars._plr import PyDataFrame  # noqa: PLC0415 - as above
-
-    return makers()[0], lambda columns: pl.wrap_df(PyDataFrame(columns))  # type: ignore[attr-defined] # it is there
+    made = type(pl.DataFrame()._df)  # noqa: SLF001 - what `pl.wrap_df` takes
+    return makers()[0], lambda columns: pl.wrap_df(made(columns))  # type: ignore[attr-defined] # it is there
