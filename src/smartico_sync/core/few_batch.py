@@ -20,7 +20,7 @@ from smartico_sync.core.few_rows import Unusual
 from smartico_sync.core.few_steps import few_steps
 from smartico_sync.core.few_texts import hmac_sha256
 from smartico_sync.core.flaws import no_rejects
-from smartico_sync.core.identity import SEPARATOR, as_signed, framed_text, keyed_text, seed_text, uuid_text
+from smartico_sync.core.identity import SEPARATOR, as_signed, content_text, keyed_text, seed_text, uuid_text
 from smartico_sync.core.ledger_keys import ledger_key
 from smartico_sync.core.part_prints import DIGITS, layout_of
 from smartico_sync.core.position import Position
@@ -204,12 +204,13 @@ def state(told: FewTold, event: FewEvent, place: int, at: int | None, before: di
 
 def print_of(event: FewEvent, names: Sequence[tuple[int, str]], secret: bytes) -> str:
     """The keyed fingerprint of some properties, as `identity.content_prints` makes it."""
-    held = [f"{event.player}{SEPARATOR}"]
-    for place, code in names:
-        text = printed(event.payload[place])
-        if text is not None:
-            held.append(f"{code}{framed_text(text)}{SEPARATOR}")
-    return hmac_sha256("".join(held), secret.hex())[:DIGITS]
+    payload = event.payload
+    held = [
+        (code, value if value.__class__ is str else str(printed(value)))
+        for place, code in names
+        if (value := payload[place]) is not None
+    ]
+    return hmac_sha256(content_text((str(event.player),), held), secret.hex())[:DIGITS]
 
 
 def some(events: Sequence[FewEvent]) -> list[tuple[int, FewEvent]]:
