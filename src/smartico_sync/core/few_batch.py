@@ -69,7 +69,7 @@ def few_batch(
     if steps is None or (steps.told is not None and options.payload != "full"):
         return None
     try:
-        values = plain(rows)
+        values = asked(steps, rows) if steps.asked else plain(rows)
         events = [few_event(steps, row, mapping.options.secret, now_ms) for row in values]
         latest_ms = now_ms + options.future_ms
         for event in events:
@@ -89,6 +89,16 @@ def plain(rows: pl.DataFrame) -> list[Values]:
         return [(*row, None) for row in rows.rows()]
     except (ValueError, OverflowError, pl.exceptions.PanicException) as error:
         raise Unusual from error
+
+
+def asked(steps: FewSteps, rows: pl.DataFrame) -> list[Values]:
+    """The same with what a query makes of them behind it. Raises Unusual where it makes nothing of a value."""
+    made = rows.select(expr for expr, _, _ in steps.asked).rows()
+    values = [(*row, *more) for row, more in zip(plain(rows), made, strict=True)]
+    for _, at, source in steps.asked:
+        if any(row[at] is None and row[source] is not None for row in values):
+            raise Unusual
+    return values
 
 
 def moment(steps: FewSteps, row: Values) -> int:

@@ -57,6 +57,7 @@ class FewSteps(Struct, frozen=True):
     `names` and `held`: of the columns of an event, as `mapping.events` has them, and `raw` those of JSON; `nothing`: no events. `said`: role and
     event type by what the row holds at `type_at`. `cursor`: where its text stands, `keys` those of the key. `single`: where each
     property stands; `made`, `filled`, `needed` (the roles, none: in all) and `past` (must be) are by a property's place among them.
+    `asked`: what takes a query, where it stands behind that None, and where what it is made of does.
     `seed`: what seeds begin with, where their parts stand, and what they end with.
     `placed`: the columns that say where a row stands. `moment`: its cursor as `cursor_time.cursor_ms` has it, `order` as
     `profile_age.cursors` does before its upper bound, which concerns `dated` ones; None where nothing is in order.
@@ -80,6 +81,7 @@ class FewSteps(Struct, frozen=True):
     filled: tuple[tuple[int, Filled], ...]
     needed: tuple[tuple[int, frozenset[str]], ...]
     past: tuple[int, ...]
+    asked: tuple[tuple[pl.Expr, int, int], ...]
     seed: tuple[str, tuple[int, ...], tuple[str, ...]]
     placed: tuple[tuple[str, int], ...]
     moment: Taken

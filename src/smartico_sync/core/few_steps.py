@@ -20,7 +20,7 @@ from smartico_sync.core.ledger_keys import key_columns
 from smartico_sync.core.mapping import steps_for, wire_name
 from smartico_sync.core.part_prints import layout_of
 from smartico_sync.core.profile_age import NUMBERS
-from smartico_sync.core.row_values import BRAND_COLUMN, USER_COLUMN, of_no_column
+from smartico_sync.core.row_values import BRAND_COLUMN, USER_COLUMN, converted, of_no_column
 from smartico_sync.core.selection import implied_role, roles_by_word
 from smartico_sync.core.told_sets import marked
 from smartico_sync.core.validation import IMMUTABLE, RULED, SURE
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.few_columns import Held
     from smartico_sync.core.few_events import One
     from smartico_sync.core.relation import Column
-    from smartico_sync.core.view_mapping import Property, Steps, ViewMapping
+    from smartico_sync.core.view_mapping import Origin, Property, Steps, ViewMapping
 
 __all__ = ["few_steps"]
 
@@ -65,7 +65,8 @@ class Shape:
     """A page's columns held against what a mapping wants of them. Raises Unusual where that is not to be had of single rows."""
 
     def __init__(self, mapping: ViewMapping, page: pl.DataFrame) -> None:
-        self.mapping, self.schema = mapping, page.schema
+        self.mapping, self.page, self.schema = mapping, page, page.schema
+        self.asked: list[tuple[pl.Expr, int, int]] = []
         self.at = {name: place for place, name in enumerate(page.columns)}
         self.none = page.width  # where a None stands
         self.placed = tuple((name, self.at[name]) for name in key_columns(page))
@@ -108,7 +109,7 @@ class Shape:
             filled=tuple((place, each) for place, each in enumerate(every) if place not in alone and each != NEVER),
             needed=tuple((place, known.needed_in) for place, known in enumerate(mapping.properties) if known.demand == "there"),
             past=tuple(place for place, name in enumerate(wire) if held[place] == "whole number" and must_be_past(name)),
-            seed=self.seed(), placed=self.placed, moment=moment, order=order, dated=dated,
+            asked=tuple(self.asked), seed=self.seed(), placed=self.placed, moment=moment, order=order, dated=dated,
             told=told(wire, mapping) if profiles else None,
         )  # fmt: skip
 
@@ -139,6 +140,19 @@ class Shape:
             raise Unusual
         return Taken(self.at[column.name], reading.made), reading.held
 
+    def read(self, known: Property, origin: Origin) -> tuple[Taken, Held]:
+        """A column as a property, and what that holds; where values by themselves do not tell, what a query makes of the column."""
+        try:
+            return self.taken(origin.column, known.target, origin.hints)
+        except Unusual:
+            if len(known.origins) > 1 or origin.roles:
+                raise
+        expr = converted(known, self.schema, frozenset()).expr.alias(known.name)
+        dtype = self.page.head(0).select(expr).dtypes[0]
+        at = self.none + 1 + len(self.asked)
+        self.asked.append((expr, at, self.at[origin.column.name]))
+        return Taken(at, None), held_as(dtype)
+
     def moments(self, columns: Sequence[Column]) -> tuple[Taken, ...]:
         """The columns that may say when."""
         hints = Hints(timezone=self.mapping.relation.timezone)
@@ -148,7 +162,7 @@ class Shape:
         """A property, which has this name on the wire, and what it holds."""
         if known.target != "string" and len({origin.column.family for origin in known.origins}) > 1:
             raise Unusual
-        read = [(origin, *self.taken(origin.column, known.target, origin.hints)) for origin in known.origins]
+        read = [(origin, *self.read(known, origin)) for origin in known.origins]
         kinds = {held for _, _, held in read} or {held_as(of_no_column().get(known.target, pl.String()))}
         held = kinds.pop()
         if (
@@ -217,7 +231,10 @@ def told(names: Sequence[str], mapping: ViewMapping) -> FewTold:
 
 def held_as(dtype: pl.DataType) -> Held:
     """What a column of that dtype holds."""
-    return next(held for held, known in few_columns.dtypes().items() if known == dtype)
+    found = next((held for held, known in few_columns.dtypes().items() if known == dtype), None)
+    if found is None:
+        raise Unusual
+    return found
 
 
 def whole(value: int | str) -> int:

@@ -288,11 +288,16 @@ def anchor_print(frame: pl.DataFrame, mapping: ViewMapping) -> pl.Series:
 
 def position_at(rows: pl.DataFrame, row: int) -> Position:
     """The position of one row of a page, or of its `places`."""
-    key = tuple([rows.item(row, name) for name in rows.columns if name.startswith("@key.")])
-    return Position(rows.item(row, "@cursor") or "", key)
+    cursor, *key = (rows.item(row, name) for name in ("@cursor", *key_names(rows)))
+    return Position(cursor or "", tuple(key))
 
 
 def positions_of(rows: pl.DataFrame) -> list[Position]:
     """The position of every row of a page, or of its `places`, in their order."""
-    keys = [name for name in rows.columns if name.startswith("@key.")]
-    return [Position(cursor or "", tuple(key)) for cursor, *key in rows.select("@cursor", *keys).iter_rows()]
+    places = picked(rows, ("@cursor", *key_names(rows)))
+    return [Position(cursor or "", tuple(key)) for cursor, *key in places.iter_rows()]
+
+
+def key_names(rows: pl.DataFrame) -> list[str]:
+    """The columns that hold the key, in its order."""
+    return [name for name in rows.columns if name.startswith("@key.")]

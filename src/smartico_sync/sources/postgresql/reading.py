@@ -210,7 +210,8 @@ class PostgresReading(ColumnReading[Session]):
         except pl.exceptions.PolarsError:
             self._bytes = "some that are no text"
             frame = _csv(data.decode(errors=MARKED).encode(), width)
-        return frame.get_columns()
+        # What was parsed in pieces would be gathered and joined again by each step that follows.
+        return frame.rechunk().get_columns()
 
 
 def _csv(data: bytes, width: int) -> pl.DataFrame:
