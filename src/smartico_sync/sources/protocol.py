@@ -102,7 +102,7 @@ class FirstPage(Struct, frozen=True):
 
 
 class Digest(Struct, frozen=True):
-    """So many `rows`, and a `sum` of their hashes."""
+    """So many `rows`, and a `sum` of their hashes: of a scan that has any a whole number, so that those of neighbours add up."""
 
     rows: int
     sum: str
