@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from bisect import bisect_left
-from functools import reduce
+from functools import cache, reduce
 
 import polars as pl
 from msgspec import Struct, field
@@ -13,12 +13,18 @@ from msgspec.structs import replace
 from smartico_sync.core import few_columns
 from smartico_sync.core.few_texts import FEW
 
-__all__ = ["DeliveredKeys"]
+__all__ = ["DeliveredKeys", "no_keys"]
 
 CHUNK = 1_048_576  # keys: chunks are merged up to here, and forgotten only as a whole
 ALIKE = 8  # chunks of like size: more are merged, so that there are few to search and each key moves a few times only
 # A binary search of one key costs about what five cost to be put into a hash set: few keys are searched for, many hashed.
 SEARCH = 5
+
+
+@cache
+def no_keys() -> pl.Series:
+    """The keys of no row: asked for by each start of a view, and made once."""
+    return pl.Series("key", dtype=pl.UInt64)
 
 
 class Chunk(Struct, frozen=True):
@@ -36,7 +42,7 @@ class DeliveredKeys(Struct, frozen=True):
     """
 
     chunks: tuple[Chunk, ...] = field(default=())
-    held: pl.Series = field(default_factory=lambda: pl.Series(dtype=pl.UInt64))
+    held: pl.Series = field(default_factory=no_keys)
 
     def __len__(self) -> int:
         """Return how many keys are kept, those included that a merged chunk keeps longer than needed."""
