@@ -306,6 +306,12 @@ class Source(Protocol):
     def facts(self) -> ServerFacts:
         """Ask the server what it is."""
 
+    def recent_facts(self) -> ServerFacts:
+        """The same, or what it answered within the last second, if nothing went wrong since: many views are opened together."""
+
+    def recent_replication(self, relation: Relation) -> Replication:
+        """`Reading.replication`, in a reading of its own, or what that told within the last second, likewise."""
+
     def definition(self, relation: Relation) -> ViewDefinition:
         """What the relation is made of; UNKNOWN where the engine does not tell, or the user may not ask."""
 

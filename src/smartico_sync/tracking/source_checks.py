@@ -176,8 +176,7 @@ class SourceChecks:
             return None
         self.memory.next_replication_ms = steady_ms() + REPLICATION_MS
         try:
-            with source.reading(self.prepared.relation) as reading:
-                found = reading.replication()
+            found = source.recent_replication(self.prepared.relation)
         except SourceError:
             self.memory.next_replication_ms = steady_ms() + EVERY_MS
             return UNKNOWN
