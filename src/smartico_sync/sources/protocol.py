@@ -26,6 +26,7 @@ __all__ = [
     "Encrypted",
     "End",
     "FirstPage",
+    "KeysAsked",
     "Landmarks",
     "News",
     "NullScan",
@@ -94,11 +95,25 @@ class Plan(Struct, frozen=True):
     summary: str = ""
 
 
+class KeysAsked(Struct, frozen=True):
+    """What `keys` is asked for: `keys(low, high, limit, after)`."""
+
+    low: str | None
+    high: str
+    limit: int
+    after: Position | None
+
+
 class FirstPage(Struct, frozen=True):
-    """A page without an upper bound that a reading will most likely be asked for first: `page(after, limit)`."""
+    """A page without an upper bound that a reading will most likely be asked for first: `page(after, limit)`.
+
+    `keys`: what it will most likely be asked for besides. `holds`: whether the page will most likely hold rows.
+    """
 
     after: Position | None
     limit: int
+    keys: KeysAsked | None = None
+    holds: Literal["rows", "nothing"] = "nothing"
 
 
 class Digest(Struct, frozen=True):

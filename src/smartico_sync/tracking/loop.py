@@ -189,10 +189,12 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
             memory.reserve(self.name, limit * self._size.row_bytes)
         span = self._equipment.tracer.begin("poll", view=self.name, source=self._equipment.view.source)
         at, source = time.monotonic(), self._equipment.source
-        first = foreseen(session.reader, limit) if self._reading == "level" else None
+        pace = "busy" if self._flight.scanning else pace
+        holds: Literal["rows", "nothing"] = "nothing" if self._without_rows else "rows"
+        first = foreseen(session.reader, limit, pace, holds) if self._reading == "level" else None
         with within(span), source.reading(session.prepared.relation, first) as reading:
             session.checks.recognise(reading, session.reader)
-            read = session.reader.read(reading, limit, "busy" if self._flight.scanning else pace)
+            read = session.reader.read(reading, limit, pace)
             level = read.page.height < limit and read.through is None
             if level and read.page.height:
                 session.checks.delivering(reading, read.after, read.page)

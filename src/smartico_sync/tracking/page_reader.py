@@ -120,24 +120,23 @@ class PageReader:
         """The rows that rescans find below the page, and how many ms the mechanism's own took."""
         if scan is None and watched is None:
             return None, 0
-        known = self.known.hold(ledger_keys(self.mapping, page)) if page.height else self.known
-        found: list[pl.DataFrame] = []
-        cost = 0
+        known, read = self.known, [page] if page.height else []
+        cost, of_page = 0, len(read)
         for each, most in ((scan, None), (watched, MOST_WATCHED)):
             if each is None:
                 continue
             began = steady_ms()
             if each is scan and isinstance(scan, KeyScan):
-                late, self.found_nothing = find_again(reading, self.mapping, scan, known, self.found_nothing)
+                late, self.found_nothing = find_again(reading, self.mapping, scan, known, self.found_nothing, read)
             else:
-                late = late_scan.find(reading, self.mapping, each, known, most)
+                late = late_scan.find(reading, self.mapping, each, known, most, read)
             self.rescanned += late.looked
             if each is scan:
                 cost = steady_ms() - began
                 self.scanned = "whole" if late.behind is None else "in part"
             if late.rows is not None:
-                found.append(late.rows)
-                known = known.hold(ledger_keys(self.mapping, late.rows))
+                read.append(late.rows)
+        found = read[of_page:]
         return (pl.concat(found, how="diagonal_relaxed") if found else None), cost
 
     def read_again(self, reading: Reading, page: pl.DataFrame, limit: int, read_time: ReadTime) -> pl.DataFrame | None:

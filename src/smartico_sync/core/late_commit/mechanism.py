@@ -15,7 +15,7 @@ A mechanism never learns of rows that were not acknowledged, so a failed deliver
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 import polars as pl
 from msgspec import Struct
@@ -102,7 +102,7 @@ class KeyScan(Struct, frozen=True):
             return keys
         wanted = {"@cursor": self.high, **{f"@key.{i}": value for i, value in enumerate(self.key)}}
         if keys.height <= FEW:
-            rows = list(zip(*(keys.get_column(name).to_list() for name in wanted), strict=True))
+            rows = keys.rows() if keys.columns == list(wanted) else keys.select(*wanted).rows()
             last = next((place for place in reversed(range(len(rows))) if rows[place] == (self.high, *self.key)), None)
             return keys if last is None or last + 1 == keys.height else keys.head(last + 1)
         here = keys.select(pl.all_horizontal(pl.col(name) == value for name, value in wanted.items())).to_series()
@@ -189,6 +189,9 @@ class Mechanism(Protocol):
     def rescan(self, read_time: ReadTime, pace: Pace) -> tuple[Self, KeyScan | AskIds | None]:
         """Decide what to look at again in this reading. Call it in every reading; adopt the returned mechanism at once."""
 
+    def expected(self, steady_ms: int, pace: Pace) -> KeyScan | None:
+        """Return the scan of keys that `rescan` will ask for in a reading at that time; None where none is foreseen."""
+
     def due_ms(self, read_time: ReadTime) -> float:
         """Return when (steady) a reading is wanted next, if no row comes until then: not in the future where the next is."""
 
@@ -197,6 +200,9 @@ class Mechanism(Protocol):
 
     def delivered(self, page: Page) -> Self:
         """Return the mechanism as it is to be committed with the page; adopt it when the commit has succeeded."""
+
+    def memory(self) -> dict[str, Any]:
+        """Return what `dump` writes."""
 
     def dump(self) -> str:
         """Return what must survive a restart, as JSON text. It holds no value of a row but ids and times."""

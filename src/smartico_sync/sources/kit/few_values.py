@@ -25,32 +25,42 @@ BOOLEANS = {**dict.fromkeys(TRUE, True), **dict.fromkeys(FALSE, False)}
 INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
 FLOAT = re.compile(r"-?(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,15})?")
 DATE = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})")
-CLOCK = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2}) ([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,6}))?")
+CLOCK = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?")
 EPOCH = dt.date(1970, 1, 1).toordinal()
+START = dt.datetime(1970, 1, 1)  # noqa: DTZ001 - in UTC, as all times here
 
 
-def plain(columns: Sequence[Column], texts: Sequence[pl.Series], timezone: str) -> list[pl.Series] | None:
-    """The columns as typed values; None where any text is written in another way, and has to be looked at with more care."""
+def plain(
+    columns: Sequence[Column], texts: Sequence[pl.Series | Sequence[str | None]], timezone: str
+) -> list[pl.Series] | None:
+    """The columns as typed values; None where any text is written in another way, and has to be looked at with more care.
+
+    A series of anything but texts stays as it is.
+    """
     made = []
     for column, text in zip(columns, texts, strict=True):
-        if text.dtype != pl.String:
-            made.append(text.alias(column.name))
-            continue
-        read = READERS.get(column.family)
-        values = text.to_list()
-        if column.family == "binary" or (column.family == "timestamp" and timezone != "UTC"):
-            return None
-        if column.family == "decimal" and not set(values).isdisjoint(NO_NUMBERS):
-            return None
+        name, family = column.name, column.family
+        if isinstance(text, pl.Series):
+            if text.dtype != pl.String:
+                made.append(text.alias(name))
+                continue
+            values: Sequence[str | None] = text.to_list()
+        else:
+            values = text
+        read = READERS.get(family)
         if read is None:
-            made.append(text.alias(column.name))
+            if family == "binary" or (family == "decimal" and not set(values).isdisjoint(NO_NUMBERS)):
+                return None
+            made.append(few_columns.column("text", values, name))
             continue
+        if family == "timestamp" and timezone != "UTC":
+            return None
         try:
             numbers = [None if value is None else read(value) for value in values]
         except (ValueError, KeyError):
             return None
-        held = few_columns.column(STORED[column.family], numbers, column.name)
-        made.append(held if column.family in AS_STORED else held.cast(dtype(column.family)))
+        held = few_columns.column(STORED[family], numbers, name)
+        made.append(held if family in AS_STORED else held.cast(dtype(family)))
     return made
 
 
@@ -83,14 +93,10 @@ def day(text: str) -> int:
 
 def moment(text: str) -> int:
     """Microseconds since 1970, of a time in UTC."""
-    found = CLOCK.fullmatch(text)
-    if found is None:
+    if not CLOCK.fullmatch(text):
         raise ValueError
-    *numbers, fraction = found.groups("")
-    year, month, of_month, hour, minute, second = map(int, numbers)
-    when = dt.datetime(year, month, of_month, hour, minute, second)  # noqa: DTZ001 - checked, and counted in UTC
-    seconds = (when.toordinal() - EPOCH) * 86_400 + hour * 3_600 + minute * 60 + second
-    return seconds * 1_000_000 + int(fraction.ljust(6, "0"))
+    since = dt.datetime.fromisoformat(text) - START
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def instant(text: str) -> int:

@@ -85,6 +85,11 @@ class PostgresSource(PooledSource[Session, PostgresReading]):
         self._built_in = {oid: column for oid, column in known.items() if oid < BUILT_IN}
         return tuple(replace(known[oid], name=column) for column, oid in zip(star.names, star.types, strict=True))
 
+    def _in_doubt(self, reading: PostgresReading) -> bool:
+        # A page keeps the view as it is until the reading ends: columns that came behind all that was asked are those of its rows.
+        known = reading.star is not None and self._same_columns(reading.relation, reading.star)
+        return not known and super()._in_doubt(reading)
+
     def _make_sure(self, session: Session, relation: Relation) -> None:
         star = _star(session, relation, then="ROLLBACK")  # which ends the reading, so that no round trip is added
         if not self._same_columns(relation, star):
