@@ -197,12 +197,12 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
         with within(span), source.reading(session.prepared.relation, first) as reading:
             session.checks.recognise(reading, session.reader)
             read = session.reader.read(reading, limit, pace, begun_ms)
-        level = read.page.height < limit and read.through is None
+            level = read.page.height < limit and read.through is None
+            if level and read.page.height:
+                session.checks.delivering(reading, read.after, read.page)
         requests: Requests = "spread" if level and self._reading == "level" else "full"
         self._reading = "level" if level else "behind"
         self._size.fit(read.page, self._reading)
-        if level and read.page.height:
-            session.checks.delivering(read.after, read.page)
         self._equipment.recorder.read(read, session.reader)
         self._level = began if level else None
         self._without_rows = 0 if read.has_rows else self._without_rows + 1
