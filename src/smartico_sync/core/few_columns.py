@@ -10,10 +10,12 @@ import polars as pl
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-__all__ = ["Held", "column", "dtypes", "frame", "shape"]
+__all__ = ["Held", "Typed", "column", "dtypes", "frame", "shape", "typed"]
 
 Held: TypeAlias = Literal["text", "bytes", "whole number", "day number", "number", "hash", "place", "truth"]
 """What a column holds: String, Binary, Int64, Int32, Float64, UInt64, UInt32 or Boolean."""
+Typed: TypeAlias = "tuple[str, Held, Sequence[Any], pl.DataType | None]"
+"""A column's name, what it holds, its values, and the dtype that they stand for; None for that of what it holds."""
 
 
 def column(holds: Held, values: Sequence[Any], name: str = "") -> pl.Series:
@@ -33,6 +35,13 @@ def frame(names: Sequence[str], held: Sequence[Held], columns: Iterable[Sequence
         return wrapped([made[holds](name, values, True) for name, holds, values in each])
     except (TypeError, OverflowError):
         return pl.DataFrame([pl.Series(name, values, dtype=dtypes()[holds]) for name, holds, values in each])
+
+
+def typed(columns: Iterable[Typed]) -> pl.DataFrame:
+    """A frame of such columns, of which some stand for values of another dtype, such as times."""
+    made, wrapped = frames()
+    held = [(made[holds](name, values, True), kind) for name, holds, values, kind in columns]
+    return wrapped([column if kind is None else column.cast(kind, True, False) for column, kind in held])
 
 
 def shape(rows: pl.DataFrame) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from bisect import bisect_left
-from functools import reduce
+from functools import cache, reduce
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -17,7 +17,7 @@ from smartico_sync.core.few_texts import FEW
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["DeliveredKeys"]
+__all__ = ["DeliveredKeys", "no_keys"]
 
 CHUNK = 1_048_576  # keys: chunks are merged up to here, and forgotten only as a whole
 ALIKE = 8  # chunks of like size: more are merged, so that there are few to search and each key moves a few times only
@@ -25,6 +25,12 @@ ALIKE = 8  # chunks of like size: more are merged, so that there are few to sear
 RECENT = 256
 # A binary search of one key costs about what five cost to be put into a hash set: few keys are searched for, many hashed.
 SEARCH = 5
+
+
+@cache
+def no_keys() -> pl.Series:
+    """The keys of no row: asked for by each start of a view, and made once."""
+    return pl.Series("key", dtype=pl.UInt64)
 
 
 class Chunk(Struct, frozen=True):
@@ -42,7 +48,7 @@ class DeliveredKeys(Struct, frozen=True):
     """
 
     chunks: tuple[Chunk, ...] = field(default=())
-    held: pl.Series = field(default_factory=lambda: pl.Series(dtype=pl.UInt64))
+    held: pl.Series = field(default_factory=no_keys)
     recent: Mapping[int, int] = field(default_factory=dict)
     """Keys that came after those of the chunks, a handful at a time, each with its sequence."""
 
