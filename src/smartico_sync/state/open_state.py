@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar
 
 from smartico_sync.state import dead_letters, told_sets, view_positions
 
@@ -22,6 +22,8 @@ __all__ = ["Care", "Database", "OpenState"]
 
 # Flushed: what is written survives a power cut, too. Overwritten: what is deleted leaves no bytes. Patient: it may take minutes.
 Care = Literal["usual", "flushed", "overwritten", "patient"]
+
+T = TypeVar("T")
 
 
 class Database(Protocol):
@@ -66,8 +68,11 @@ class Database(Protocol):
         """Lend the connection for one transaction: all of it is written, or nothing."""
         ...
 
-    def committing(self, care: Care = "usual") -> AbstractContextManager[Statements]:
-        """Lend the connection for a transaction that does not read what it wrote, and is sent as a whole at its end."""
+    def together(self, write: Callable[[Statements], T], care: Care = "usual") -> T:
+        """Have `write` called with the connection, for a transaction that does not read what it wrote, and is sent as a whole at its end.
+
+        It may be called in another thread, and again where the transaction of several came to nothing; what it returns is returned.
+        """
         ...
 
     def tidy(self, view_no: int, added: int) -> None:
@@ -163,12 +168,10 @@ class OpenState:
             self._know_nothing()
             yield connection
 
-    @contextmanager
-    def committing(self, care: Care = "usual") -> Iterator[Statements]:
-        """Lend the connection for a transaction that does not read what it wrote, and is sent as a whole at its end."""
+    def together(self, write: Callable[[Statements], T], care: Care = "usual") -> T:
+        """Have something written that does not read what it wrote, see `Database.together`."""
         try:
-            with self.database.committing(care) as connection:
-                yield connection
+            return self.database.together(write, care)
         except BaseException:
             self._know_nothing()
             raise

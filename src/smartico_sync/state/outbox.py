@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from smartico_sync.state.statements import Inserted, Statements
 
-__all__ = ["OUTBOX", "drop", "forget", "keep", "read", "remove", "seal", "settle", "unseal"]
+__all__ = ["OUTBOX", "drop", "forget", "keep", "read", "remove", "seal", "sealed", "settle", "unseal"]
 
 SALT_BYTES = 16
 OF_OWNER = (
@@ -40,17 +40,19 @@ OUTBOX = (
 )
 
 
-def keep(connection: Statements, secret: bytes, view_no: int, page: bytes, lane: str = "") -> Inserted:
-    """Keep a page; its number is higher than that of any before. `lane`: whose it is, where members share lanes."""
+def sealed(secret: bytes, view_no: int, page: bytes) -> tuple[bytes, bytes]:
+    """A page as it is kept: its salt, and what only the holder of secret and salt can read."""
     salt = os.urandom(SALT_BYTES)
-    sealed = seal(secret, salt, view_no, page)
+    return salt, seal(secret, salt, view_no, page)
+
+
+def keep(connection: Statements, view_no: int, page: tuple[bytes, bytes], lane: str = "") -> Inserted:
+    """Keep a page that is `sealed`; its number is higher than that of any before. `lane`: whose it is, where members share lanes."""
     if lane:
         return connection.insert(
-            "INSERT INTO outbox (view_no, salt, sealed, lane) VALUES (?, ?, ?, ?)", (view_no, salt, sealed, lane), "id"
+            "INSERT INTO outbox (view_no, salt, sealed, lane) VALUES (?, ?, ?, ?)", (view_no, *page, lane), "id"
         )
-    return connection.insert(
-        "INSERT INTO outbox (view_no, salt, sealed) VALUES (?, ?, ?)", (view_no, salt, sealed), "id"
-    )
+    return connection.insert("INSERT INTO outbox (view_no, salt, sealed) VALUES (?, ?, ?)", (view_no, *page), "id")
 
 
 def read(connection: Statements, secret: bytes, view_no: int, owner: UUID | None = None) -> list[OutboxPage]:
@@ -63,7 +65,7 @@ def read(connection: Statements, secret: bytes, view_no: int, owner: UUID | None
         f"SELECT id, salt, sealed FROM outbox WHERE view_no = ?{mine} ORDER BY id",  # noqa: S608 - a constant
         (view_no,) if owner is None else (view_no, owner),
     ).fetchall()
-    return [unpacked(number, unseal(secret, salt, view_no, sealed)) for number, salt, sealed in found]
+    return [unpacked(number, unseal(secret, salt, view_no, page)) for number, salt, page in found]
 
 
 def remove(connection: Statements, numbers: Iterable[int]) -> None:
@@ -97,9 +99,8 @@ def forget(connection: Statements, secret: bytes, view_no: int, player: int) -> 
         if len(rest.events) == len(page.events):
             continue
         gone += len(page.events) - len(rest.events)
-        salt = os.urandom(SALT_BYTES)
-        sealed = seal(secret, salt, view_no, packed(rest.events, rest.profiles))
-        connection.execute("UPDATE outbox SET salt = ?, sealed = ? WHERE id = ?", (salt, sealed, page.id))
+        kept = sealed(secret, view_no, packed(rest.events, rest.profiles))
+        connection.execute("UPDATE outbox SET salt = ?, sealed = ? WHERE id = ?", (*kept, page.id))
     return gone
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from contextlib import contextmanager, nullcontext, suppress
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from msgspec.structs import replace
 
@@ -25,19 +26,22 @@ from smartico_sync.state.key_file import key_path, read_key_file, write_key_file
 from smartico_sync.state.lock import ProcessLock
 from smartico_sync.state.migrations import migrate
 from smartico_sync.state.profile_log import SLICE
+from smartico_sync.state.together import Outcome, Together
 from smartico_sync.state.upkeep import AT_ONCE_BYTES, CHECKPOINT_BYTES, Upkeep
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from smartico_sync.state.database import Access
     from smartico_sync.state.key_file import KeyFile, SecretPlace
     from smartico_sync.state.open_state import Care
     from smartico_sync.state.sqlite_statements import SqliteStatements
+    from smartico_sync.state.statements import Statements
 
 __all__ = ["StateFile"]
+
+T = TypeVar("T")
 
 TUNED = {  # what the connection is set to for a transaction, and afterwards
     "flushed": ("synchronous = FULL", "synchronous = NORMAL"),
@@ -65,6 +69,13 @@ class StateFile:
         self._turn = threading.RLock()
         self._own_files = path, path.with_name(path.name + "-wal")
         self._files = {file: inode(file.stat()) for file in self._own_files if file.exists()}
+        self._log_bytes = 0
+        self._log: int | None = (
+            None  # its descriptor: to be closed whenever, since SQLite's own locks are on other files
+        )
+        self._commits: Together[Callable[[Statements], object]] = Together(self._turn, self._write)
+        self._flushing = threading.Lock()
+        self._flushes: Together[None] = Together(self._flushing, self._flush)
 
     @classmethod
     def open(cls, path: Path, access: Access, apart: bytes | None) -> StateFile:
@@ -151,6 +162,10 @@ class StateFile:
             self.connection.close()
             if self._process:
                 self._process.release()
+        with self._flushing:
+            if self._log is not None:
+                os.close(self._log)
+                self._log = None
 
     def ensure_sound(self) -> None:
         """Raise StateDamaged, if damage was found so far; a large file is looked through while the work goes on."""
@@ -250,25 +265,72 @@ class StateFile:
                 yield self.connection
             self._remember_files()
 
-    committing = writing
+    def together(self, write: Callable[[Statements], T], care: Care = "usual") -> T:
+        """Have `write` called for a transaction, with what others want to write at the same moment: all of each is written, or nothing.
+
+        What is to be flushed is flushed once it is committed, so that nobody waits for the disk who need not.
+        """
+        written = cast("T", self._commits.do(write))
+        if care == "flushed":
+            self._flushes.do(None)
+        return written
+
+    def _write(self, wishes: Sequence[Callable[[Statements], object]]) -> Sequence[Outcome[Any]]:
+        """Write what several want in one transaction; where it comes to nothing, each in its own, so that each learns what became of it."""
+        if len(wishes) > 1:
+            with suppress(Exception):
+                return self._written(wishes)
+        outcomes: list[Outcome[Any]] = []
+        for write in wishes:
+            try:
+                outcomes += self._written([write])
+            except BaseException as error:  # noqa: BLE001 - it is raised where somebody waits
+                outcomes.append(Outcome(error=error))
+        return outcomes
+
+    def _written(self, wishes: Sequence[Callable[[Statements], object]]) -> Sequence[Outcome[Any]]:
+        self.ensure_sound()
+        self._check_files()
+        with translated(self.path), transaction(self.connection):
+            outcomes = [Outcome(write(self.connection)) for write in wishes]
+        self._remember_files()
+        return outcomes
+
+    def _flush(self, wishes: Sequence[None]) -> Sequence[Outcome[Any]]:
+        """Have all that is committed survive a power cut, as `synchronous=FULL` does with each commit: by flushing the log.
+
+        What was brought into the file meanwhile was flushed before it left the log.
+        """
+        try:
+            if self._log is None:
+                self._log = os.open(self._own_files[-1], os.O_RDONLY | os.O_CLOEXEC)
+            os.fdatasync(self._log)
+        except OSError as error:
+            raise StateUnwritable(
+                f"the state {self.path} cannot be used: {error.strerror}",
+                hint=f"check free space and permissions of {self.path.parent}; a running daemon goes on by itself",
+            ) from error
+        return [Outcome() for _ in wishes]
 
     def _remember_files(self) -> None:
         """Note files that are new, and have the log brought into the file when it is long."""
-        log_bytes, log = 0, self._own_files[-1]
-        for file in self._own_files:
-            if file is log or file not in self._files:
+        if len(self._files) < len(self._own_files):
+            for file in self._own_files:
                 with suppress(OSError):
-                    status = file.stat()
-                    self._files.setdefault(file, inode(status))
-                    log_bytes = status.st_size
-        if self._upkeep and log_bytes >= CHECKPOINT_BYTES:
-            self._upkeep.checkpoint(self._checkpoint)
+                    self._files.setdefault(file, inode(file.stat()))
+        # As long as it was before this transaction, which may have begun it anew.
+        if self._upkeep and self._log_bytes >= CHECKPOINT_BYTES:
+            with suppress(OSError):
+                if self._own_files[-1].stat().st_size >= CHECKPOINT_BYTES:
+                    self._upkeep.checkpoint(self._checkpoint)
 
     def _check_files(self) -> None:
         """Notice that the file, or its log, was removed or replaced: what is written then goes nowhere."""
         for file, known in self._files.items():
             try:
-                there = inode(file.stat())
+                status = os.stat(file)  # noqa: PTH116 - before each commit: a Path's takes three times as long
+                there = inode(status)
+                self._log_bytes = status.st_size  # the log is the last of them
             except OSError:
                 there = None
             if there != known:

@@ -40,8 +40,7 @@ class StoredLanes(OpenState):
         number, owner = self.number(view), self._sharing()
         with self.reading() as connection:
             before = lanes.owners(connection, number)
-        with self.committing() as connection:
-            lanes.claim(connection, self.secret, number, view, steps, owner)
+        self.together(lambda connection: lanes.claim(connection, self.secret, number, view, steps, owner))
         given = {step.lane for step in steps}
         others = [before[lane][0] for lane in given & before.keys()]
         mine = given | {lane for lane, (whose, _) in before.items() if whose == owner}
@@ -52,8 +51,7 @@ class StoredLanes(OpenState):
     def give_up(self, view: str, names: Sequence[str]) -> None:
         """Leave lanes to other members: all that was sent of them is known, or will be sent again."""
         number, owner = self.number(view), self._sharing()
-        with self.committing() as connection:
-            lanes.give_up(connection, number, names, owner)
+        self.together(lambda connection: lanes.give_up(connection, number, names, owner))
 
     def own_lanes(self, view: str) -> set[str]:
         """Return the lanes that are this member's."""

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from smartico_sync.core.outbox import OutboxPage
+    from smartico_sync.state.statements import Inserted, Statements
 
 __all__ = ["StoredOutbox"]
 
@@ -24,11 +25,14 @@ class StoredOutbox(OpenState):
         On the disk when this returns, also after a power cut. `sent_ms`: noted with them, as by `sending`.
         """
         number = self.number(view)
-        with self.committing("flushed") as connection:
+        sealed = outbox.sealed(self.secret, number, page)
+
+        def kept(connection: Statements) -> Inserted:
             if sent_ms is not None:
                 view_positions.sending(connection, number, sent_ms)
-            kept = outbox.keep(connection, self.secret, number, page)
-        return kept.number
+            return outbox.keep(connection, number, sealed)
+
+        return self.together(kept, "flushed").number
 
     def outbox(self, view: str) -> list[OutboxPage]:
         """Return the pages of a view that may have been sent and are not committed, in the order of sending.
@@ -44,13 +48,17 @@ class StoredOutbox(OpenState):
     def keep_outbox_of_lanes(self, view: str, pages: Mapping[str, bytes]) -> list[int]:
         """The same as `keep_outbox_page` for lanes that members share, a page for each. Raises PositionMoved where one is another's now."""
         number = self.number(view)
-        with self.committing("flushed") as connection:
+
+        def kept(connection: Statements) -> list[Inserted]:
             if self.owner is not None:
                 lanes.hold(connection, number, view, pages, self.owner)
-            kept = [outbox.keep(connection, self.secret, number, page, lane) for lane, page in pages.items()]
-        return [each.number for each in kept]
+            return [
+                outbox.keep(connection, number, outbox.sealed(self.secret, number, page), lane)
+                for lane, page in pages.items()
+            ]
+
+        return [each.number for each in self.together(kept, "flushed")]
 
     def empty_outbox(self, pages: Sequence[int]) -> None:
         """Forget pages that are settled without a commit."""
-        with self.committing() as connection:
-            outbox.remove(connection, pages)
+        self.together(lambda connection: outbox.remove(connection, pages))

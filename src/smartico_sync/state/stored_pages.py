@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from smartico_sync.core.records import Anchor, Commit, LaneStep
-    from smartico_sync.state.statements import Statements
+    from smartico_sync.state.statements import Inserted, Statements
 
 __all__ = ["StoredPages"]
 
@@ -80,38 +80,41 @@ class StoredPages(StoredViews):
         not where it was expected, or another member's.
         """
         number = self.number(commit.view)
-        page = None
-        with self.committing() as connection:
-            if self.owner is None:
-                known = self.sealed.pop(number, None)
-                sealed = view_positions.advance(connection, self.secret, number, commit, known)
-                lanes.advance(connection, self.secret, number, commit.view, commit.lanes)
-            else:  # other members write to the view, too: what tells where it is are its lanes
-                lanes.advance(connection, self.secret, number, commit.view, commit.lanes, self.owner)
-                lanes.hold(connection, number, commit.view, commit.held, self.owner)
-            view_positions.add_totals(connection, number, commit.counts)
-            if commit.profiles is not None and not commit.profiles.is_empty():
-                profiles.remember(connection, number, commit.profiles)
-                told_sets.remember(connection, self.cipher, number, commit.profiles)
-            self._settle_undelivered(connection, number, commit)
-            anchors.keep(connection, number, commit.anchors)
-            if commit.head is not None and commit.ledger is not None and commit.ledger.height:
-                ahead.prune(connection, number, highest(commit.ledger))
-            if commit.ahead is not None:
-                ahead.add(connection, number, commit.ahead)
-            if commit.step is not None:
-                backfills.advance(connection, commit.step, commit.at_ms)
-            if self.owner is None:
-                outbox.remove(connection, commit.outbox)
-            else:
-                outbox.settle(connection, commit.view, commit.outbox, self.owner)
-            if commit.ledger is not None:
-                page = ledger.append(connection, number, commit.at_ms, commit.ledger)
-            if self.owner is None:
-                self.sealed[number] = sealed
+        page = self.together(lambda connection: self._write(connection, number, commit))
         if commit.profiles is not None and not commit.profiles.is_empty():
             self.database.tidy(number, commit.profiles.height)
         return 0 if page is None else page.number
+
+    def _write(self, connection: Statements, number: int, commit: Commit) -> Inserted | None:
+        """Write a commit, inside the transaction; its page of the ledger."""
+        if self.owner is None:
+            # What an attempt left here that came to nothing does no harm: the same columns are set again.
+            known = self.sealed.pop(number, None)
+            sealed = view_positions.advance(connection, self.secret, number, commit, known)
+            lanes.advance(connection, self.secret, number, commit.view, commit.lanes)
+        else:  # other members write to the view, too: what tells where it is are its lanes
+            lanes.advance(connection, self.secret, number, commit.view, commit.lanes, self.owner)
+            lanes.hold(connection, number, commit.view, commit.held, self.owner)
+        view_positions.add_totals(connection, number, commit.counts)
+        if commit.profiles is not None and not commit.profiles.is_empty():
+            profiles.remember(connection, number, commit.profiles)
+            told_sets.remember(connection, self.cipher, number, commit.profiles)
+        self._settle_undelivered(connection, number, commit)
+        anchors.keep(connection, number, commit.anchors)
+        if commit.head is not None and commit.ledger is not None and commit.ledger.height:
+            ahead.prune(connection, number, highest(commit.ledger))
+        if commit.ahead is not None:
+            ahead.add(connection, number, commit.ahead)
+        if commit.step is not None:
+            backfills.advance(connection, commit.step, commit.at_ms)
+        if self.owner is None:
+            outbox.remove(connection, commit.outbox)
+        else:
+            outbox.settle(connection, commit.view, commit.outbox, self.owner)
+        page = None if commit.ledger is None else ledger.append(connection, number, commit.at_ms, commit.ledger)
+        if self.owner is None:
+            self.sealed[number] = sealed
+        return page
 
     def _settle_undelivered(self, connection: Statements, number: int, commit: Commit) -> None:
         """Park, resolve and give up what a commit says, and keep the turns of the players it concerns."""
@@ -136,8 +139,7 @@ class StoredPages(StoredViews):
     def sending(self, view: str, sent_ms: int) -> None:
         """Note that rows of the order up to this cursor, as in the ledger, are about to be sent."""
         number = self.number(view)
-        with self.committing() as connection:
-            view_positions.sending(connection, number, sent_ms)
+        self.together(lambda connection: view_positions.sending(connection, number, sent_ms))
 
     def ahead(self, view: str) -> pl.Series:
         """Return the ledger keys (UInt64) of rows that were sent before their time, which has not come yet."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import uuid
 from contextlib import closing, contextmanager, suppress
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import psycopg
 from msgspec.structs import replace
@@ -28,8 +28,11 @@ if TYPE_CHECKING:
     from smartico_sync.state.open_state import Care
     from smartico_sync.state.postgresql.first_start import Wish
     from smartico_sync.state.postgresql.lease import Lease
+    from smartico_sync.state.statements import Statements
 
 __all__ = ["PostgresqlDatabase", "snapshot"]
+
+T = TypeVar("T")
 
 MARGIN = 0.1  # of the lease, before its end: no request starts any more
 GENERATION = "INSERT INTO generation (identity, number) VALUES (?, ?) ON CONFLICT (identity) DO UPDATE SET number = excluded.number"
@@ -150,13 +153,12 @@ class PostgresqlDatabase:
                 raise
             self._tokens = {token}
 
-    @contextmanager
-    def committing(self, care: Care = "usual") -> Iterator[Message]:  # noqa: ARG002 - every commit is flushed
+    def together(self, write: Callable[[Statements], T], care: Care = "usual") -> T:  # noqa: ARG002 - every commit is flushed
         """Collect a transaction that does not read what it wrote, and send it as one message behind the fence."""
         with self._turn, self._told():
             connection, token = self._live(), uuid.uuid4()
             message = Message(connection, self._fence(Steps(connection), token))
-            yield message
+            result = write(message)
             self._tokens.add(token)
             try:
                 message.send(self._lost)
@@ -164,6 +166,7 @@ class PostgresqlDatabase:
                 self._undo(connection)
                 raise
             self._tokens = {token}
+        return result
 
     @contextmanager
     def _told(self) -> Iterator[None]:
