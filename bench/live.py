@@ -12,6 +12,8 @@ import subprocess
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -62,12 +64,12 @@ class Arrivals:
         return 200, 0
 
 
-def written(server: Server) -> dict[int, float]:
+def written(server: Server, seconds: float = SECONDS) -> dict[int, float]:
     """Write for a while at a steady rate; when each row was committed."""
     committed: dict[int, float] = {}
     last, began = THERE, time.monotonic()
     with psycopg.connect(server.admin_url(), autocommit=True) as connection:
-        while (passed := time.monotonic() - began) < SECONDS:
+        while (passed := time.monotonic() - began) < seconds:
             upto = THERE + int(passed * RATE)
             if upto > last:
                 connection.execute(BETS, (last + 1, upto))
@@ -77,8 +79,18 @@ def written(server: Server) -> dict[int, float]:
     return committed
 
 
-def main() -> None:
-    """Start the daemon over a view that is level, write, and print."""
+@dataclass(frozen=True)
+class Live:
+    """A daemon over one view that is level, the server that it reads from, and what has arrived."""
+
+    daemon: subprocess.Popen[bytes]
+    server: Server
+    api: Arrivals
+
+
+@contextmanager
+def level(*words: str) -> Iterator[Live]:
+    """The daemon, started by these words, once it has settled."""
     server, api = Server.create(), Arrivals()
     http, home = serve(api), Path(tempfile.mkdtemp(prefix="smartico-sync-live-"))
     try:
@@ -92,21 +104,14 @@ def main() -> None:
         config.chmod(0o600)
         with (home / "log").open("wb") as log:
             daemon = subprocess.Popen(
-                [COMMAND, "run", "--config", str(config)], cwd=home, stdout=log, stderr=log, env=ENVIRONMENT
+                [*words, "run", "--config", str(config)], cwd=home, stdout=log, stderr=log, env=ENVIRONMENT
             )
         try:
             until(lambda: api.events >= THERE or daemon.poll() is not None, 0.1)
             time.sleep(SETTLE_S)
             if daemon.poll() is not None:
                 raise SystemExit((home / "log").read_text())
-            before, requests, began = spent(daemon), api.requests, time.monotonic()
-            committed = written(server)
-            cpu, took, requests = spent(daemon) - before, time.monotonic() - began, api.requests - requests
-            end = time.monotonic() + LEFT_S
-            while len(api.at) < len(committed) and time.monotonic() < end:
-                time.sleep(TICK_S)
-            if missing := len(committed) - len(api.at):
-                raise SystemExit(f"{missing} rows had not arrived {LEFT_S:.0f} s after the last one")
+            yield Live(daemon, server, api)
         finally:
             daemon.terminate()
             daemon.wait()
@@ -114,6 +119,20 @@ def main() -> None:
         http.shutdown()
         server.remove()
         shutil.rmtree(home, ignore_errors=True)
+
+
+def main() -> None:
+    """Start the daemon over a view that is level, write, and print."""
+    with level(str(COMMAND)) as at:
+        api, before, began = at.api, spent(at.daemon), time.monotonic()
+        requests = api.requests
+        committed = written(at.server)
+        cpu, took, requests = spent(at.daemon) - before, time.monotonic() - began, api.requests - requests
+        end = time.monotonic() + LEFT_S
+        while len(api.at) < len(committed) and time.monotonic() < end:
+            time.sleep(TICK_S)
+        if missing := len(committed) - len(api.at):
+            raise SystemExit(f"{missing} rows had not arrived {LEFT_S:.0f} s after the last one")
     lags = sorted(api.at[number] - at for number, at in committed.items())
     p50, p99, most = (lags[min(len(lags) - 1, int(len(lags) * part))] for part in (0.5, 0.99, 1.0))
     print(f"{len(committed) / took:,.0f} rows/s, polled every {EVERY}, {took:.0f} s, {requests} requests")

@@ -3,7 +3,7 @@
 read, map, diff, protect, deliver, HTTP and commit are the way of a row; `start` is the interpreter, imports and configuration;
 `watch` status and logs. See `bench/sampling.py` for how it is told.
 
-Usage: python -m bench.profile casino|users|idle|trickle     BENCH_ROWS and BENCH_PROFILES say how much is read
+Usage: python -m bench.profile casino|users|idle|trickle|live     BENCH_ROWS and BENCH_PROFILES say how much is read
 """
 
 from __future__ import annotations
@@ -13,21 +13,25 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from contextlib import nullcontext, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 from bench.__main__ import PROFILES, ROWS
 from bench.data import casino_sql, users_sql
+from bench.live import level, written
 from bench.rivals import COMMAND, ENVIRONMENT, VIEWS
 from bench.sampling import OVER, VERBS, WRITE_EVERY_S
-from bench.trickle import LATER_S, SECONDS, trickling, watched
+from bench.trickle import BEGUN_S, LATER_S, SECONDS, trickling, watched
 from servers.postgresql import Server
 from smartico_sync.pii.keys import new_key
 from smartico_sync.sandbox.api import Sandbox
 
 MODULES, LIBRARIES = 12, 8  # that are printed
+LOOKS = 2.5  # ours, perf's, and what lies between
 STOPPED_S = 3.0  # without a word of the sampler, which writes twice a second
 SAMPLED = (sys.executable, "-m", "bench.sampling")
 PERF = ("perf", "record", "-q", "-e", "cpu-clock", "-F", "499")
@@ -70,13 +74,28 @@ def run(what: str, home: Path, server: Server, *words: str) -> None:
         raise SystemExit(done.stderr.decode())
 
 
+@contextmanager
+def rows_all_the_time(server: Server) -> Iterator[None]:
+    """A thousand a second, for as long as it is looked at."""
+    writer = threading.Thread(target=written, args=(server, BEGUN_S + LOOKS * SECONDS))
+    writer.start()
+    try:
+        time.sleep(BEGUN_S)
+        yield
+    finally:
+        writer.join()
+
+
+WRITERS = {"trickle": trickling, "live": rows_all_the_time}
+
+
 def at_work(what: str) -> None:
-    """Many views, once what follows a start is over; idle, or with a row a second each."""
+    """One view with rows all the time; or many, once what follows a start is over, idle or with a row a second each."""
     with tempfile.TemporaryDirectory(prefix="smartico-sync-profile-") as home:
         file = Path(home) / "spent"
-        with watched(*SAMPLED, str(file)) as at:
-            time.sleep(LATER_S)
-            with trickling(at.server) if what == "trickle" else nullcontext():
+        with (level if what == "live" else watched)(*SAMPLED, str(file)) as at:
+            time.sleep(0 if what == "live" else LATER_S)
+            with WRITERS.get(what, nullcontext)(at.server):
                 before, began = json.loads(file.read_text()), time.monotonic()
                 time.sleep(SECONDS)
                 if time.time() - file.stat().st_mtime > STOPPED_S:

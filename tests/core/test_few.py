@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from smartico_sync.catalogue.kinds import kind
 from smartico_sync.catalogue.properties import PROPERTIES
 from smartico_sync.core.batches import objects
 from smartico_sync.core.events import BRAND, DATE, EID, TYPE, USER, Events
@@ -13,10 +16,16 @@ from smartico_sync.core.few_columns import column, dtypes
 from smartico_sync.core.few_texts import FEW
 from smartico_sync.core.identity import Same, row_hashes, row_ids, seeds, signed
 from smartico_sync.core.late_commit.mechanism import KeyScan
+from smartico_sync.core.ledger_keys import ledger_keys, which
 from smartico_sync.core.part_prints import decoded, there
-from smartico_sync.core.relation import Column
+from smartico_sync.core.pipeline import position_at, positions_of
+from smartico_sync.core.planning import plan
+from smartico_sync.core.relation import Column, Relation
 from smartico_sync.core.validation import broken
+from smartico_sync.core.view_mapping import Options
+from smartico_sync.sources.kit.few_values import few_rows, plain
 from smartico_sync.sources.kit.printed import from_texts
+from smartico_sync.tracking.fingerprints import Fingerprints
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 PAST = 1_700_000_000_000
@@ -54,6 +63,12 @@ def test_texts_are_read_the_same(data, timezone):
         few, many = (from_texts(some, [made[columns.index(each)] for each in some], timezone) for made in (texts, more))
         assert few.equals(many.head(height))
         assert few.schema == many.schema
+        held = [texts[columns.index(each)].to_list() for each in some]
+        made = few_rows(some, [("@cursor", 0)], held, timezone)
+        assert (made is None) == (plain(some, [texts[columns.index(each)] for each in some], timezone) is None)
+        if made is not None:
+            assert made.equals(few.with_columns(texts[columns.index(some[0])].alias("@cursor")))
+            assert made.drop("@cursor").schema == few.schema
 
 
 OTHERWISE = {"boolean": ["TRUE"], "timestamp": ["2026-01-31 10:00:00", "2026-01-31 10:00:00.5"], "date": ["infinity"]}
@@ -215,3 +230,55 @@ def test_a_scan_ends_at_the_same_key(keys, head):
         assert scan.covered(pl.concat([filler, few])).slice(FEW).equals(scan.covered(few))
     else:
         assert scan.covered(few).equals(few)
+
+
+LEDGER = {
+    "ext_brand_id": "text",
+    "user_ext_id": "integer",
+    "bet_id": "text",
+    "tx_type": "text",
+    "id": "integer",
+    "dt": "instant",
+}
+PLACES = st.tuples(st.none() | TEXTS, TEXTS, st.none() | TEXTS)
+
+
+@given(st.lists(PLACES, min_size=1, max_size=3), st.sampled_from(["id", "dt"]), st.binary(max_size=40))
+def test_the_ledger_calls_rows_the_same(rows, cursor, secret):
+    """By their cursor and key, for one that may move also without the cursor; NULL is a value like any other."""
+    columns = tuple(Column(name, family, family) for name, family in LEDGER.items())
+    options = Options(type_column="tx_type", roles={"BET": "bet"}, secret=secret)
+    relation = Relation("v", cursor, ("bet_id", "tx_type"), relation="v", columns=columns)
+    mapping = plan("v", kind("casino_bets_and_wins"), relation, options)
+    few = pl.DataFrame(rows, schema=dict.fromkeys(("@cursor", "@key.0", "@key.1"), pl.String), orient="row")
+    many = pl.concat([few] * (FEW + 1))
+    keys = [ledger_keys(mapping, frame) for frame in (few, many)]
+    assert keys[0].equals(keys[1].head(few.height), check_dtypes=True, check_names=True)
+    told = [which(mapping, each) for each in keys]
+    assert told[0].equals(told[1].head(few.height), check_dtypes=True, check_names=True)
+    assert [position_at(few, place) for place in range(few.height)] == positions_of(many)[: few.height]
+
+
+STATES = st.lists(
+    st.tuples(
+        st.integers(1, 3), st.binary(min_size=8, max_size=8), st.none() | st.binary(max_size=3), st.none() | st.integers(-9, 9)
+    ),
+    max_size=5,
+)  # fmt: skip
+
+
+@given(STATES, STATES, st.sets(st.integers(1, 4), min_size=1))
+def test_the_last_state_on_its_way_is_the_same(stored, on_the_way, asked):
+    """Of a handful of states, and of those among many others."""
+    schema = {"id": pl.UInt64, "whole": pl.Binary, "parts": pl.Binary, "cursor_at": pl.Int64}
+    others = pl.DataFrame([(100 + n, b"", None, None) for n in range(FEW)], schema=schema, orient="row")
+    there = pl.DataFrame(stored, schema=schema, orient="row").unique("id", keep="last", maintain_order=True)
+    page = pl.DataFrame(on_the_way, schema=schema, orient="row")
+    ids = pl.Series(sorted(asked), dtype=pl.UInt64)
+    found = []
+    for held in (there, pl.concat([others, there])):
+        fingerprints = Fingerprints(SimpleNamespace(profiles=lambda *_, held=held: held), "v")
+        fingerprints.sent(page.with_columns(pl.lit("").alias("eid")))
+        found.append(fingerprints.known(ids).filter(pl.col("id") < 100))
+    assert found[0].equals(found[1])
+    assert found[0].schema == found[1].schema

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smartico_sync.catalogue.kinds import kind
+from smartico_sync.core.few_texts import FEW
 from smartico_sync.core.late_commit.delivered_keys import DeliveredKeys
-from smartico_sync.core.ledger_keys import WHERE_BITS, ledger_keys, which
+from smartico_sync.core.ledger_keys import WHERE_BITS, few_keys, ledger_keys, which
 from smartico_sync.core.planning import plan
 from smartico_sync.core.relation import Column, Relation
 from smartico_sync.core.uniqueness import not_unique, repeats
@@ -153,6 +154,24 @@ def test_a_ledger_key_needs_cursor_and_key_alone_but_without_a_key_all_a_row_hol
     assert keys[0] == keys[2] != keys[1]
     assert compared(keyless, same).copies.to_list() == [False, False, True]
     assert not compared(keyless, same).clash.any()
+
+
+TEXTS = st.none() | st.sampled_from(["", "a", "\x1f", "\x1e-", "é"])
+
+
+@given(
+    st.lists(st.tuples(TEXTS, TEXTS), max_size=4),
+    st.sampled_from(["dt", "seq_no"]),
+    st.sampled_from(["custom", "users"]),
+)
+def test_a_handful_of_rows_has_the_same_ledger_keys(places, cursor, name):
+    """Of a scan that brings few rows keys are made one by one, and are those of a scan that brings many."""
+    mapping = view(cursor, ("user_ext_id",), name)
+    few = pl.DataFrame(places, schema={"@cursor": pl.String, "@key.0": pl.String}, orient="row")
+    many = pl.concat([few, pl.DataFrame([("", "")] * (FEW + 1), schema=few.schema, orient="row")])
+    assert few_keys(mapping, few) == ledger_keys(mapping, many).head(few.height).to_list()
+    assert few_keys(mapping, many) is None
+    assert few_keys(mapping, few.with_columns(other=1)) is None
 
 
 NUMBERS = st.integers(0, 2**64 - 1) | st.integers(0, 3).map(lambda number: number << WHERE_BITS) | st.integers(0, 2**26)

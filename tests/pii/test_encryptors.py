@@ -228,3 +228,26 @@ def test_every_value_needs_its_player():
     """No value is encrypted where it is not known whose it is."""
     with pytest.raises(ValueError, match="1 values of 0 players"):
         AesGcm(KEY, "1").seal_for("user_email", [b"a@x"], [])
+
+
+FEW_ROWS = st.lists(st.tuples(TEXTS, TEXTS, st.none() | TEXTS, st.none() | st.integers(-3, 3)), min_size=1, max_size=3)
+
+
+@given(FEW_ROWS, st.sampled_from([AesGcm(KEY, "k-1"), OneByOne()]))
+@settings(max_examples=25, deadline=None)
+def test_a_handful_of_values_is_encrypted_as_many_are(rows, encryptor):
+    """To the very bytes: texts, numbers, NULLs; whoever they belong to."""
+    schema = {BRAND: pl.String, USER: pl.String, "user_email": pl.String, "user_phone": pl.Int64}
+    few = pl.DataFrame(rows, orient="row", schema=schema)
+    protection = Protection("encrypt", ("user_phone", "user_email"), encryptor, {"one": "Uno"})
+    with mock.patch("os.urandom", bytes):
+        alone, many = (protection.apply(Events(frame)).frame for frame in (few, pl.concat([few] * (FEW + 1))))
+    assert_frame_equal(alone, many.head(few.height))
+
+
+@pytest.mark.parametrize("rows", [1, FEW + 1])
+def test_an_encryptor_gives_a_text_for_each_value(rows):
+    """Nothing is sent of a page of which it gives fewer."""
+    frame = pl.DataFrame({BRAND: ["b"] * rows, USER: ["1"] * rows, "user_email": ["a@x"] * rows})
+    with pytest.raises(ValueError, match="zip"), mock.patch.object(OneByOne, "encrypt_for", return_value=[]):
+        Protection("encrypt", ("user_email",), OneByOne()).apply(Events(frame))

@@ -11,8 +11,9 @@ import pytest
 
 from smartico_sync.core.position import Position
 from smartico_sync.core.relation import Relation
-from smartico_sync.errors import ConfigError, SourceCancelled, SourceRefused, SourceUnreachable, ViewBroken
-from smartico_sync.sources.protocol import Asked, FirstPage, Landmarks, News
+from smartico_sync.errors import ConfigError, SourceCancelled, SourceRefused, SourceUnreachable, ViewAltered, ViewBroken
+from smartico_sync.sources.postgresql.session import Session
+from smartico_sync.sources.protocol import Asked, FirstPage, KeysAsked, Landmarks, News
 from waiting import until
 
 BETS = Relation("bets", "id", ("id",), relation="bets")
@@ -578,6 +579,35 @@ def test_a_first_page_comes_with_the_beginning(on_postgresql):
         assert reading.clock_ms
         with pytest.raises(ViewBroken):
             reading.page(None, 9)
+    source.close()
+
+
+def test_keys_and_columns_come_with_the_beginning_too(on_postgresql, monkeypatch):
+    """A poll that finds what it foresaw is one round trip; columns that changed are told all the same, whatever is asked besides."""
+    on_postgresql.execute("CREATE TABLE bets (id int PRIMARY KEY, odds int)", "INSERT INTO bets VALUES (1, 0), (2, 1)")
+    source = on_postgresql.source()
+    bets, scripts = source.describe(BETS), []
+    run = Session.run
+    monkeypatch.setattr(Session, "run", lambda *asked: scripts.append(asked[1]) or run(*asked))
+    first = FirstPage(Position("1", ("1",)), 9, KeysAsked(None, "1", 9, None), "rows")
+
+    def read():
+        scripts.clear()
+        with source.reading(bets, first) as reading:
+            return reading.page(first.after, 9)["@cursor"].to_list(), reading.keys(None, "1", 9)["@key.0"].to_list()
+
+    assert read() == (["2"], ["1"])
+    assert len(scripts) == 1
+    with source.reading(bets, first) as reading:
+        assert (reading.page(first.after, 1).height, reading.keys(None, "2", 9, first.after).height) == (1, 1)
+    assert len(scripts) == 5
+    on_postgresql.execute("ALTER TABLE bets ADD COLUMN note text")
+    with pytest.raises(ViewAltered, match="note"), source.reading(bets, first) as reading:
+        reading.page(first.after, 9)
+    bets = source.describe(BETS)
+    on_postgresql.execute("ALTER TABLE bets DROP COLUMN note")
+    with pytest.raises(ViewAltered, match="note"), source.reading(bets, first) as reading:
+        reading.page(first.after, 8)
     source.close()
 
 

@@ -7,7 +7,9 @@ that one is asked for as an expression.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from datetime import UTC, datetime, timedelta
+from math import isfinite
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import polars as pl
 
@@ -17,19 +19,39 @@ from smartico_sync.core.few_texts import are_few
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from datetime import date
 
     from smartico_sync.catalogue.properties import PropertyType
     from smartico_sync.core.conversion import Hints
+    from smartico_sync.core.few_columns import Held
     from smartico_sync.core.relation import Column, Family
 
     Maker = Callable[[pl.DataFrame], pl.Series | None]
+    Way = Callable[[pl.Series], pl.Series | None]
 
-__all__ = ["Step", "dates", "first", "in_rows", "key", "made", "name", "same", "value", "words"]
+__all__ = [
+    "Reading", "Step", "Unusual", "dates", "epoch_ms", "first", "in_rows", "key", "made", "microseconds", "name", "one_inked", "reading",
+    "same", "value", "words",
+]  # fmt: skip
 
 NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 INKED = re.compile(r"[!-~]")  # what begins so is neither empty nor blank, whatever counts as a space
 DAY_MS = 86_400_000
+EPOCH = {zone: datetime(1970, 1, 1, tzinfo=zone) for zone in (None, UTC)}
+EPOCH_DAY = EPOCH[None].toordinal()
+MICROSECOND = timedelta(microseconds=1)
 OWN_TEXT: frozenset[Family] = frozenset({"text", "decimal", "uuid", "json"})  # printed as they are
+
+
+class Unusual(Exception):
+    """A row of which only expressions can tell what becomes of it."""
+
+
+class Reading(NamedTuple):
+    """What a column becomes, and what is made of each of its values that is not NULL, which may be Unusual; None: it stays."""
+
+    held: Held
+    made: Callable[[Any], Any] | None
 
 
 class Step(NamedTuple):
@@ -161,6 +183,20 @@ def in_rows(roles: frozenset[str], told: str, maker: Maker | None) -> Maker | No
 
 def value(column: Column, target: PropertyType, dtype: pl.DataType, hints: Hints) -> Maker | None:
     """A column as a property of type `target`, where `conversion` does nothing with plain values but take them; None where it does."""
+    plain = plainly(column, target, dtype, hints)
+    if plain is None:
+        return None
+    return lambda rows: plain(rows.get_column(column.name))
+
+
+def reading(column: Column, target: PropertyType, dtype: pl.DataType, hints: Hints) -> Reading | None:
+    """The same of values by themselves: those of a row, as polars gives it."""
+    plain = plainly(column, target, dtype, hints)
+    return None if plain is None else readings(dtype).get(plain)
+
+
+def plainly(column: Column, target: PropertyType, dtype: pl.DataType, hints: Hints) -> Way | None:
+    """What is done with the values of a column."""
     family = column.family
     if target == "any":
         if family in ("json", "array") or (family == "boolean" and column.type.startswith(CODED)):
@@ -168,16 +204,6 @@ def value(column: Column, target: PropertyType, dtype: pl.DataType, hints: Hints
         target = natural(family)
     if hints.scale or (dtype == pl.String and family in ("integer", "boolean")):
         return None
-    plain = plainly(family, target, dtype, hints)
-    if plain is None:
-        return None
-    return lambda rows: plain(rows.get_column(column.name))
-
-
-def plainly(
-    family: Family, target: PropertyType, dtype: pl.DataType, hints: Hints
-) -> Callable[[pl.Series], pl.Series | None] | None:
-    """What is done with the values of a column."""
     if (
         target == "string"
         and dtype == pl.String
@@ -197,7 +223,27 @@ def plainly(
         return as_it_is
     if target == "number" and family == "decimal" and dtype == pl.String:
         return decimals
+    if target == "number" and family == "float" and dtype == pl.Float64:
+        return finite
     return None
+
+
+def readings(dtype: pl.DataType) -> dict[Way, Reading]:
+    """Each of these ways, of one value."""
+    held = next((held for held, known in few_columns.dtypes().items() if known == dtype), None)
+    moments: dict[Way, Reading] = {
+        numbers_as_text: Reading("text", str),
+        milliseconds: Reading("whole number", lambda at: microseconds(at) // 1000),
+        midnights: Reading("whole number", epoch_ms),
+    }
+    if held is None:
+        return moments
+    return moments | {
+        as_it_is: Reading(held, None),
+        inked: Reading(held, one_inked),
+        decimals: Reading(held, one_decimal),
+        finite: Reading(held, one_finite),
+    }
 
 
 def as_it_is(values: pl.Series) -> pl.Series:
@@ -235,3 +281,39 @@ def midnights(values: pl.Series) -> pl.Series:
 def decimals(values: pl.Series) -> pl.Series | None:
     """Texts that are numbers of JSON."""
     return values if all(text is None or NUMBER.fullmatch(text) for text in values.to_list()) else None
+
+
+def finite(values: pl.Series) -> pl.Series | None:
+    """Numbers that JSON can write."""
+    return values if all(each is None or isfinite(each) for each in values.to_list()) else None
+
+
+def one_inked(text: str) -> str:
+    """A text that is not blank."""
+    if INKED.match(text):
+        return text
+    raise Unusual
+
+
+def one_decimal(text: str) -> str:
+    """A text that is a number of JSON."""
+    if NUMBER.fullmatch(text):
+        return text
+    raise Unusual
+
+
+def one_finite(number: float) -> float:
+    """A number that JSON can write."""
+    if isfinite(number):
+        return number
+    raise Unusual
+
+
+def microseconds(at: datetime) -> int:
+    """A moment as epoch µs; a wall clock as one of UTC."""
+    return (at - (EPOCH[None] if at.tzinfo is None else EPOCH[UTC])) // MICROSECOND
+
+
+def epoch_ms(day: date) -> int:
+    """The midnight before a day as epoch ms."""
+    return (day.toordinal() - EPOCH_DAY) * DAY_MS

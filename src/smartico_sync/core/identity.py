@@ -32,16 +32,21 @@ __all__ = [
     "SEPARATOR",
     "Part",
     "Same",
+    "as_signed",
+    "codes",
     "content_prints",
     "content_texts",
     "contents",
     "eids",
     "extended",
     "fingerprints",
+    "framed_text",
     "keyed_hash",
+    "keyed_text",
     "player_hash",
     "row_hashes",
     "row_ids",
+    "seed_text",
     "seeds",
     "signed",
     "uuid_text",
@@ -77,7 +82,16 @@ def seeds(frame: pl.DataFrame, parts: Iterable[Part]) -> pl.Series:
 
 def seed_texts(frame: pl.DataFrame, parts: Iterable[Part]) -> list[str]:
     """The same for a handful of rows."""
-    return [SEPARATOR.join(NULL if part is None else framed_text(part) for part in row) for row in texts(frame, parts)]
+    return [seed_text(row) for row in texts(frame, parts)]
+
+
+def seed_text(parts: Sequence[str | None]) -> str:
+    """The same for one row."""
+    if None not in parts:
+        seed = SEPARATOR.join(parts)  # type: ignore[arg-type] # none is None
+        if MARK not in seed and seed.count(SEPARATOR) == len(parts) - 1:  # as nearly all
+            return seed
+    return SEPARATOR.join(NULL if part is None else framed_text(part) for part in parts)
 
 
 def texts(frame: pl.DataFrame, parts: Iterable[Part]) -> Iterable[tuple[str | None, ...]]:
@@ -339,9 +353,14 @@ def keyed_text(seed: str, secret: bytes) -> int:
 def signed(hashes: pl.Series) -> pl.Series:
     """The same 64 bits as Int64: SQL's integers are signed; equal bits, equal names."""
     if are_few(hashes):
-        numbers = [None if each is None else each - (each >> 63 << 64) for each in hashes.to_list()]
+        numbers = [None if each is None else as_signed(each) for each in hashes.to_list()]
         return few_columns.column("whole number", numbers, hashes.name)
     return hashes.reinterpret(signed=True)
+
+
+def as_signed(number: int) -> int:
+    """The same of one."""
+    return number - (number >> 63 << 64)
 
 
 def hashed(text: pl.Expr) -> pl.Expr:

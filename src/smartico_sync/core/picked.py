@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from smartico_sync.core.few_columns import frames
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -14,8 +16,7 @@ __all__ = ["picked", "renamed", "replaced", "table"]
 
 def table(columns: Iterable[pl.Series]) -> pl.DataFrame:
     """These columns, at least one, by the names that they have."""
-    first, *others = columns
-    return first.to_frame().hstack(others)
+    return frames()[1]([column._s for column in columns])  # noqa: SLF001 - what `pl.DataFrame` takes of it in the end
 
 
 def picked(frame: pl.DataFrame, names: Iterable[str]) -> pl.DataFrame:

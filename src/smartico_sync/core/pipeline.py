@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
-from msgspec import Struct, field
-from msgspec.structs import replace
 
-from smartico_sync.catalogue.events import EVENTS, FUTURE_MS
+from smartico_sync.catalogue.events import EVENTS
 from smartico_sync.core.cursor_time import cursor_ms
 from smartico_sync.core.diff import diff, keyed, nothing_known
-from smartico_sync.core.discreet import Discreet
 from smartico_sync.core.events import BRAND, DATE, EID, ENVELOPE, KEY, PLAYER, POSITION, TYPE, USER, Events
-from smartico_sync.core.few_texts import FEW
+from smartico_sync.core.few_batch import few_batch
+from smartico_sync.core.few_texts import are_few
 from smartico_sync.core.folding import folded
 from smartico_sync.core.identity import row_hashes, row_ids, signed
 from smartico_sync.core.ledger_keys import key_columns, ledger_keys
@@ -23,6 +20,7 @@ from smartico_sync.core.mapping import events, told_by_difference
 from smartico_sync.core.partial import absences
 from smartico_sync.core.picked import picked, table
 from smartico_sync.core.position import Position
+from smartico_sync.core.prepared_batch import QUIET, PipelineOptions, PreparedBatch, nothing_quiet
 from smartico_sync.core.profile_age import cursors, older
 from smartico_sync.core.records import Anchor, Holds
 from smartico_sync.core.told_sets import marked
@@ -54,77 +52,6 @@ __all__ = [
 
 
 SKIP_CJM = "skip_cjm"
-QUIET = (POSITION, KEY, EID, TYPE, PLAYER)
-
-
-@cache
-def nothing_quiet() -> pl.DataFrame:
-    """No profiles that say nothing new."""
-    return pl.DataFrame(
-        schema={POSITION: pl.UInt32, KEY: pl.String, EID: pl.String, TYPE: pl.String, PLAYER: pl.UInt64}
-    )
-
-
-class PipelineOptions(Discreet, frozen=True, kw_only=True):
-    """How a view's rows become events: its mapping and policies, and the secret of the fingerprints.
-
-    `on_refused_property`: what becomes of an event of which the API refuses a property by its name. `park_ms`: how long an
-    event waits for its player to become known; 0 gives it up at once. `ahead_ms`: how far ahead of the source's clock a row may
-    be dated; `future_ms`: the same of what it says of itself.
-    """
-
-    unprinted = frozenset({"secret"})
-
-    mapping: ViewMapping
-    secret: bytes
-    payload: Literal["full", "changed"] = "full"
-    on_invalid: InvalidPolicy = "report"
-    future_ms: int = FUTURE_MS
-    on_refused_property: Literal["dead_letter", "omit"] = "dead_letter"
-    park_ms: int
-    ahead_ms: int = 0
-
-
-class PreparedBatch(Struct, frozen=True):
-    """Rows that were read, and what became of them so far.
-
-    `places` [@cursor String, @key.N String, for a keyless view @content String] and `ledger` [key UInt64, cursor_ms Int64] have one row for each that was read,
-    in their order; `@row` of all others is the index there. `send` are the events to deliver; `rejects` [@row UInt32, @key
-    String, reason String, @player UInt64, 0 where nobody is named] cannot be events; `behind`, a frame like that of `send`, waits because an earlier event of the
-    same player does. `quiet` [@row, @key, @eid, @type, @player] profiles say nothing new, or are older than what was delivered
-    (`stale` of them), and are not sent; `repeated` rows were delivered before their time. `profiles` [id UInt64, eid String,
-    whole Binary(8), parts Binary|null, cursor_at Int64|null, sets that are told by difference String|null, @row UInt32] is what to remember of each row once what it stands
-    for is accepted, None where the view holds transactions. `invalid` counts values that break a rule or cannot be
-    read, by property. `holds`: what it must not overtake. `skipped` rows are left out as the configuration says.
-    rows = send + rejects + behind + quiet + skipped.
-    """
-
-    places: pl.DataFrame
-    ledger: pl.DataFrame
-    send: Events
-    rejects: pl.DataFrame
-    behind: pl.DataFrame
-    quiet: pl.DataFrame = field(default_factory=nothing_quiet)
-    stale: int = 0
-    repeated: int = 0
-    profiles: pl.DataFrame | None = None
-    anchors: tuple[Anchor, ...] = field(default=())
-    invalid: Mapping[str, int] = field(default_factory=dict)
-    holds: Holds = field(default_factory=Holds)
-    skipped: int = 0
-
-    @property
-    def rows(self) -> int:
-        """How many rows were read."""
-        return self.places.height
-
-    def without_payload(self) -> PreparedBatch:
-        """What a commit needs of it, once it is queued: of the events who and what they are. What they hold would take up memory."""
-        frame = self.send.frame
-        if frame.height <= FEW:
-            return self
-        who = picked(frame, (name for name in frame.columns if name in ENVELOPE))
-        return replace(self, send=replace(self.send, frame=who))
 
 
 def prepare(
@@ -146,6 +73,10 @@ def prepare(
     """
     holds = holds or Holds()
     mapping = options.mapping
+    if are_few(rows) and anew is None and not newest:
+        found = few_batch(rows, options, known, now_ms, waiting, holds)
+        if found is not None:
+            return found
     mapped = events(mapping, rows)
     places = picked(rows, key_columns(rows))
     ledger = ledger_of(rows, mapping)
@@ -357,11 +288,16 @@ def anchor_print(frame: pl.DataFrame, mapping: ViewMapping) -> pl.Series:
 
 def position_at(rows: pl.DataFrame, row: int) -> Position:
     """The position of one row of a page, or of its `places`."""
-    place = rows.row(row, named=True)
-    return Position(place["@cursor"] or "", tuple(value for name, value in place.items() if name.startswith("@key.")))
+    cursor, *key = (rows.item(row, name) for name in ("@cursor", *key_names(rows)))
+    return Position(cursor or "", tuple(key))
 
 
 def positions_of(rows: pl.DataFrame) -> list[Position]:
     """The position of every row of a page, or of its `places`, in their order."""
-    keys = [name for name in rows.columns if name.startswith("@key.")]
-    return [Position(cursor or "", tuple(key)) for cursor, *key in rows.select("@cursor", *keys).iter_rows()]
+    places = picked(rows, ("@cursor", *key_names(rows)))
+    return [Position(cursor or "", tuple(key)) for cursor, *key in places.iter_rows()]
+
+
+def key_names(rows: pl.DataFrame) -> list[str]:
+    """The columns that hold the key, in its order."""
+    return [name for name in rows.columns if name.startswith("@key.")]

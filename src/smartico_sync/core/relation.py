@@ -80,7 +80,10 @@ class Relation(Struct, frozen=True):
 
     def column(self, name: str) -> Column | None:
         """The described column of that name, or None."""
-        return next((column for column in self.columns if column.name == name), None)
+        for column in self.columns:
+            if column.name == name:
+                return column
+        return None
 
     @property
     def cursor_is_id(self) -> bool:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from smartico_sync.catalogue.kinds import Kind
     from smartico_sync.catalogue.properties import PropertyType
     from smartico_sync.core.conversion import Conversion
+    from smartico_sync.core.few_events import FewSteps
     from smartico_sync.core.few_rows import Step
     from smartico_sync.core.relation import Column, Relation
 
@@ -152,8 +153,8 @@ class ViewMapping:
     `called`: the column that has a name of the catalogue, by its own name or because `columns:` says so. `dates`: the columns that
     may say when, by role; those of "" are for roles that have none of their own, and `named_dates` are those that the kind or the
     configuration names: where one is unreadable, no other stands in. `unmapped`: columns that are sent nowhere.
-    A mapping with misfits must not be used. `steps` are kept here by the columns and dtypes of pages: they hang on all the rest, so
-    that a copy begins without (and this class is no Struct).
+    A mapping with misfits must not be used. `steps` are kept here by the columns and dtypes of pages, and beside them how a handful
+    of rows goes, `few` (None: only as columns): they hang on all the rest, so that a copy begins without (and this class is no Struct).
     """
 
     view: str
@@ -167,6 +168,7 @@ class ViewMapping:
     unmapped: tuple[Column, ...]
     misfits: tuple[Misfit, ...]
     steps: dict[Any, Steps] = field(default_factory=dict, init=False, repr=False, compare=False)
+    few: dict[Any, FewSteps | None] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def problems(self) -> tuple[str, ...]:

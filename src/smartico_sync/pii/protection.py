@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import compress
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 from msgspec import Struct, field
@@ -13,12 +13,12 @@ from smartico_sync.core.events import BRAND, USER, Events
 from smartico_sync.core.few_texts import are_few
 from smartico_sync.core.picked import replaced
 from smartico_sync.errors import ConfigError
-from smartico_sync.pii.protocol import BindingEncryptor, SealingEncryptor
+from smartico_sync.pii.protocol import SealingEncryptor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from smartico_sync.pii.protocol import Encryptor, Player
+    from smartico_sync.pii.protocol import Encryptor
 
 __all__ = ["Protection"]
 
@@ -42,30 +42,55 @@ class Protection(Struct, frozen=True):
 
         Encrypted values are String. Raises PiiFailed's parent ConfigError when the encryptor cannot work.
         """
-        present = [name for name in self.properties if name in events.frame.columns]
+        there = events.frame.columns
+        present = [name for name in self.properties if name in there]
         if self.mode == "plain" or not present:
             return events
         if self.mode == "drop":
-            cleared = [name for name in events.frame.columns if name[:1] == "!" and name[1:] in self.properties]
+            cleared = [name for name in there if name[:1] == "!" and name[1:] in self.properties]
             return Events(events.frame.drop(present, cleared), events.raw - {*present, *cleared})
         if self.encryptor is None:
             raise ConfigError("`pii.mode: encrypt` has no encryptor", hint="set `pii.key`")
-        given = [events.frame.get_column(name) for name in present]
-        columns = [each if each.dtype == pl.String else each.cast(pl.String) for each in given]
-        protected = self._encrypted(columns, events.frame, self.encryptor)
+        encryptor = self.encryptor
+        if not are_few(events.frame) and isinstance(encryptor, SealingEncryptor):
+            protected = self._sealed(events.frame, present, encryptor)
+        else:
+            protected = self._one_by_one(events.frame, present, encryptor)
         return Events(replaced(events.frame, protected), events.raw - set(present))
 
-    def _encrypted(self, columns: Sequence[pl.Series], frame: pl.DataFrame, encryptor: Encryptor) -> list[pl.Series]:
-        """These columns, encrypted."""
-        brands, users = frame.get_column(BRAND), frame.get_column(USER)
-        brands = brands.replace(self.aliases) if self.aliases else brands
-        if not are_few(frame) and isinstance(encryptor, SealingEncryptor):
-            names = named_players(brands, users)
-            return [sealed(column, encryptor, names) for column in columns]
-        if isinstance(encryptor, BindingEncryptor):
-            whose = list(zip(brands.to_list(), users.to_list(), strict=True))
-            return [bound(column, encryptor, whose) for column in columns]
-        return [encrypted(column, encryptor) for column in columns]
+    def _sealed(self, frame: pl.DataFrame, names: Sequence[str], encryptor: SealingEncryptor) -> list[pl.Series]:
+        """These columns, each encrypted in one go."""
+        brands = frame.get_column(BRAND)
+        players = named_players(brands.replace(self.aliases) if self.aliases else brands, frame.get_column(USER))
+        return [sealed(frame.get_column(name).cast(pl.String), encryptor, players) for name in names]
+
+    def _one_by_one(self, frame: pl.DataFrame, names: Sequence[str], encryptor: Encryptor) -> list[pl.Series]:
+        """The same value by value."""
+        held: dict[str, Sequence[Any]]
+        if are_few(frame):  # whole rows are one call
+            held = dict(zip(frame.columns, zip(*frame.rows(), strict=True), strict=True))
+        else:
+            held = {name: frame.get_column(name).to_list() for name in (BRAND, USER, *names)}
+        brands = [self.aliases.get(brand, brand) for brand in held[BRAND]] if self.aliases else held[BRAND]
+        players = list(zip(brands, held[USER], strict=True))
+        bound = getattr(encryptor, "encrypt_for", None)  # of a BindingEncryptor, of which to ask takes thirty calls
+        made = []
+        for name in names:
+            values = held[name]
+            if any(
+                value is not None and value.__class__ is not str for value in values
+            ):  # polars prints what is no text
+                values = frame.get_column(name).cast(pl.String).to_list()
+            there = [place for place, value in enumerate(values) if value is not None]
+            texts = [values[place] for place in there]
+            hidden = (
+                encryptor.encrypt(name, texts)
+                if bound is None
+                else bound(name, texts, [players[place] for place in there])
+            )
+            sealed_at = dict(zip(there, hidden, strict=True))
+            made.append(few_columns.column("text", [sealed_at.get(place) for place in range(len(values))], name))
+        return made
 
 
 def named_players(brands: pl.Series, users: pl.Series) -> list[bytes]:
@@ -90,26 +115,6 @@ def sealed(texts: pl.Series, encryptor: SealingEncryptor, players: Sequence[byte
         base64 = base64.str.replace_all(ours, urls, literal=True)
     written = made.to_frame().select(pl.concat_str(pl.lit(encryptor.head), base64).alias(texts.name)).to_series()
     return back_in_place(written, there) if some else written
-
-
-def bound(texts: pl.Series, encryptor: BindingEncryptor, players: Sequence[Player]) -> pl.Series:
-    """The same value by value."""
-    return in_place(
-        texts, lambda there, values: encryptor.encrypt_for(texts.name, values, [players[each] for each in there])
-    )
-
-
-def encrypted(texts: pl.Series, encryptor: Encryptor) -> pl.Series:
-    """The same where the encryptor does not bind to players."""
-    return in_place(texts, lambda _, values: encryptor.encrypt(texts.name, values))
-
-
-def in_place(texts: pl.Series, made: Callable[[list[int], list[str]], Sequence[str]]) -> pl.Series:
-    """A column that has what is made of values, of which the places are given too, in their places, and else null."""
-    held = texts.to_list()
-    there = [place for place, value in enumerate(held) if value is not None]
-    sealed = dict(zip(there, made(there, [held[place] for place in there]), strict=True))
-    return few_columns.column("text", [sealed.get(place) for place in range(len(held))], texts.name)
 
 
 def back_in_place(values: pl.Series, there: pl.Series) -> pl.Series:

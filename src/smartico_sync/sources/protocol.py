@@ -26,6 +26,7 @@ __all__ = [
     "Encrypted",
     "End",
     "FirstPage",
+    "KeysAsked",
     "Landmarks",
     "News",
     "NullScan",
@@ -94,15 +95,29 @@ class Plan(Struct, frozen=True):
     summary: str = ""
 
 
+class KeysAsked(Struct, frozen=True):
+    """What `keys` is asked for: `keys(low, high, limit, after)`."""
+
+    low: str | None
+    high: str
+    limit: int
+    after: Position | None
+
+
 class FirstPage(Struct, frozen=True):
-    """A page without an upper bound that a reading will most likely be asked for first: `page(after, limit)`."""
+    """A page without an upper bound that a reading will most likely be asked for first: `page(after, limit)`.
+
+    `keys`: what it will most likely be asked for besides. `holds`: whether the page will most likely hold rows.
+    """
 
     after: Position | None
     limit: int
+    keys: KeysAsked | None = None
+    holds: Literal["rows", "nothing"] = "nothing"
 
 
 class Digest(Struct, frozen=True):
-    """So many `rows`, and a `sum` of their hashes."""
+    """So many `rows`, and a `sum` of their hashes: of a scan that has any a whole number, so that those of neighbours add up."""
 
     rows: int
     sum: str
@@ -305,6 +320,12 @@ class Source(Protocol):
 
     def facts(self) -> ServerFacts:
         """Ask the server what it is."""
+
+    def recent_facts(self) -> ServerFacts:
+        """The same, or what it answered within the last second, if nothing went wrong since: many views are opened together."""
+
+    def recent_replication(self, relation: Relation) -> Replication:
+        """`Reading.replication`, in a reading of its own, or what that told within the last second, likewise."""
 
     def definition(self, relation: Relation) -> ViewDefinition:
         """What the relation is made of; UNKNOWN where the engine does not tell, or the user may not ask."""

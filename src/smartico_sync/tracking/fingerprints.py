@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 
+from smartico_sync.core import few_columns
+from smartico_sync.core.few_texts import FEW, are_few
 from smartico_sync.core.part_prints import DIGITS, UNSURE
 from smartico_sync.core.picked import picked
 from smartico_sync.core.told_sets import ANY, EMPTY, MARK, items, marked, written
@@ -14,11 +16,13 @@ from smartico_sync.core.told_sets import ANY, EMPTY, MARK, items, marked, writte
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from smartico_sync.core.few_columns import Held
     from smartico_sync.state.store import Store
 
 __all__ = ["Fingerprints"]
 
 COLUMNS = ("id", "whole", "parts", "cursor_at")
+HOLD: tuple[Held, ...] = ("hash", "bytes", "bytes", "whole number")
 BYTES = DIGITS // 2  # of the fingerprint of one property
 
 
@@ -64,6 +68,8 @@ class Fingerprints:
         if not pending:
             return stored
         pending = [picked(page, COLUMNS) for page in pending]
+        if self.payload == "full" and stored.height + sum(page.height for page in pending) <= FEW:
+            return last_of(stored, *pending)
         states = pl.concat([stored, *pending], how="vertical_relaxed")
         newest = states.unique("id", keep="last", maintain_order=True)
         if self.payload == "full":
@@ -111,8 +117,9 @@ class Fingerprints:
                 self.names[name] |= items(written(dict.fromkeys(found, "")))
 
     def sent(self, profiles: pl.DataFrame) -> None:
-        """A page is on its way."""
-        self.pending.append(picked(profiles, (*COLUMNS, *marked(profiles.columns))))
+        """A page is on its way. Of a large one only what is looked at again is kept."""
+        names = (*COLUMNS, *marked(profiles.columns))
+        self.pending.append(profiles if are_few(profiles) else picked(profiles, names))
 
     def _possible(self, ids: pl.Series, pending: Sequence[pl.DataFrame]) -> pl.DataFrame:
         """The sets that may be there: that of the state, and those on their way [id, a column (List of JSON) a set]."""
@@ -148,6 +155,16 @@ class Fingerprints:
     def settled(self) -> None:
         """The oldest page on its way is in the state."""
         self.pending.popleft()
+
+
+def last_of(*pages: pl.DataFrame) -> pl.DataFrame:
+    """Of each player in a handful of states [id, whole, parts, cursor_at] the last one, in order."""
+    found: dict[int, tuple[Any, ...]] = {}
+    for state in (state for page in pages for state in page.rows()):
+        found.pop(state[0], None)
+        found[state[0]] = state
+    columns = zip(*found.values(), strict=True) if found else [()] * len(COLUMNS)
+    return few_columns.frame(COLUMNS, HOLD, columns)
 
 
 def agreed(states: pl.DataFrame) -> pl.DataFrame:

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 __all__ = ["LateRows", "seen", "start_late_rows", "start_mechanism", "warning", "whole_numbers"]
 
 
+WRITER = json.JSONEncoder(separators=(",", ":"))
+
+
 class LateRows(Struct, frozen=True):
     """`watch`: None where the cursor is no id."""
 
@@ -70,7 +73,7 @@ class LateRows(Struct, frozen=True):
         """What must survive a restart, as JSON text."""
         if self.watch is None:
             return self.mechanism.dump()
-        return json.dumps({**json.loads(self.mechanism.dump()), **self.watch.memory(read_time)}, separators=(",", ":"))
+        return WRITER.encode({**self.mechanism.memory(), **self.watch.memory(read_time)})
 
 
 def start_mechanism(
@@ -119,20 +122,19 @@ def seen(late: LateRows | None, read_time: ReadTime, status: LateStatus) -> Late
     """What is seen of late rows, for people and monitoring; `status`: what the reader itself knows."""
     match late.mechanism if late else None:
         case Fence() as fence:
-            status = replace(measured(status, fence.lateness), late_rows=status.late_rows)
-            return replace(status, pinned_ms=fence.pinned_ms(read_time))
+            return measured(status, fence.lateness, late_rows=status.late_rows, pinned_ms=fence.pinned_ms(read_time))
         case Gaps() as gaps:
             return replace(status, late_rows=gaps.found, missing_ids=gaps.waiting(), given_up_ids=gaps.given_up)
         case Lookback(lateness=late_by):
-            return replace(measured(status, late_by), late_rows=max(late_by.count, status.late_rows))
+            return measured(status, late_by, late_rows=max(late_by.count, status.late_rows))
     return status
 
 
-def measured(status: LateStatus, late: Lateness) -> LateStatus:
+def measured(status: LateStatus, late: Lateness, *, late_rows: int, pinned_ms: int = 0) -> LateStatus:
     """What is seen, with how late rows came."""
     return replace(
-        status, late_rows=late.count, counts=late.counts, total_ms=late.total_ms, most_ms=late.most_ms,
-        advice_ms=late.advice_ms(),
+        status, late_rows=late_rows, counts=late.counts, total_ms=late.total_ms, most_ms=late.most_ms,
+        advice_ms=late.advice_ms(), pinned_ms=pinned_ms,
     )  # fmt: skip
 
 

@@ -8,12 +8,13 @@ import polars as pl
 from msgspec import Struct
 
 from smartico_sync.core.late_commit.mechanism import AskIds, KeyScan
-from smartico_sync.core.ledger_keys import key_columns, ledger_keys
+from smartico_sync.core.ledger_keys import few_keys, key_columns, ledger_keys
 from smartico_sync.core.position import Position
+from smartico_sync.sources.protocol import KeysAsked
 from smartico_sync.tracking.memory_budget import PAGE_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from smartico_sync.core.late_commit.delivered_keys import DeliveredKeys
     from smartico_sync.core.view_mapping import ViewMapping
@@ -51,34 +52,55 @@ class FoundNothing(Struct, frozen=True):
 
 
 def find_again(
-    reading: Reading, mapping: ViewMapping, scan: KeyScan, known: DeliveredKeys, before: FoundNothing | None
+    reading: Reading,
+    mapping: ViewMapping,
+    scan: KeyScan,
+    known: DeliveredKeys,
+    before: FoundNothing | None,
+    page: Sequence[pl.DataFrame] = (),
 ) -> tuple[Found, FoundNothing | None]:
     """As `find`, and what to give to the next call, for as long as nothing that is known is forgotten but below the scan.
 
     Where the keys are those in which nothing was found before, nothing is to be found now: the source says so with one row. It is
     asked from the second scan of a range on, for where rows come all the time each scan has a range of its own.
     """
-    digest = reading.digest("keys", scan.after, scan.high) if before is not None and before.covers(scan) else None
+    digest = reading.digest("keys", scan.after, scan.high) if told_by_digest(scan, before) else None
     if digest is not None and before is not None and digest == before.digest:
         return Found(None, digest.rows, keys="distinct"), before
-    found = find(reading, mapping, scan, known)
+    found = find(reading, mapping, scan, known, page=page)
     nothing = found.rows is None and found.keys == "distinct"
     return found, FoundNothing(scan, digest) if nothing else None
 
 
+def told_by_digest(scan: KeyScan, before: FoundNothing | None) -> bool:
+    """Whether the source is asked for a digest of the keys rather than for all of them."""
+    return before is not None and before.covers(scan)
+
+
 def find(
-    reading: Reading, mapping: ViewMapping, scan: KeyScan | AskIds, known: DeliveredKeys, most: int | None = None
+    reading: Reading,
+    mapping: ViewMapping,
+    scan: KeyScan | AskIds,
+    known: DeliveredKeys,
+    most: int | None = None,
+    page: Sequence[pl.DataFrame] = (),
 ) -> Found:
     """Look for what is not known, up to `most` rows, or few more; MOST_ROWS for None.
 
-    `known` must hold the rows of this reading's own page too. The rows of a keyless view are told apart by what they hold, so
-    all of them are read.
+    The rows of this reading's own page are known too: they are given as `page`. The rows of a keyless view are told apart by
+    what they hold, so all of them are read.
     """
     most, looked, size = most or MOST_ROWS, 0, 0.0
     frames: list[pl.DataFrame] = []
     distinct = bool(mapping.relation.key)
     for batch in missing_keys(reading, scan) if isinstance(scan, AskIds) else window_keys(reading, scan):
         looked += batch.height
+        few = few_keys(mapping, batch)
+        if few is not None and len(set(few)) == len(few) and known.all_known(few):
+            continue  # nearly every scan of a view to which a row comes now and then
+        for rows in page:
+            known = known.hold(ledger_keys(mapping, rows))
+        page = ()
         names = ledger_keys(mapping, batch) if mapping.relation.key else None
         distinct = distinct and names is not None and names.n_unique() == names.len()
         for keys, rows in unseen(reading, mapping, batch, names, known):
@@ -141,14 +163,20 @@ def rows_at(reading: Reading, keys: pl.DataFrame) -> pl.DataFrame:
 
 def window_keys(reading: Reading, scan: KeyScan) -> Iterator[pl.DataFrame]:
     """All keys of the window, a batch at a time."""
-    after = scan.after
+    asked = scan_keys(scan)
+    after = asked.after
     while True:
-        batch = reading.keys(scan.low, scan.high, SCAN_ROWS, after)
+        batch = reading.keys(asked.low, asked.high, asked.limit, after)
         covered = scan.covered(batch)
         yield covered
-        if batch.height < SCAN_ROWS or covered.height < batch.height:
+        if batch.height < asked.limit or covered.height < batch.height:
             return
         after = positions_of(batch.tail(1))[0]
+
+
+def scan_keys(scan: KeyScan) -> KeysAsked:
+    """The first batch that a scan asks for."""
+    return KeysAsked(scan.low, scan.high, SCAN_ROWS, scan.after)
 
 
 def missing_keys(reading: Reading, scan: AskIds) -> Iterator[pl.DataFrame]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from smartico_sync.core.cursor_time import latest_ms
-from smartico_sync.sources.protocol import FirstPage
 
 if TYPE_CHECKING:
     import polars as pl
@@ -22,7 +21,8 @@ def next_page(
     reading: Reading, view: View, relation: Relation, after: Position | None, limit: int, bound: str | None
 ) -> tuple[pl.DataFrame, Literal["ahead", "not known"]]:
     """The next page, up to the bound, and whether rows lie beyond. One that came when the reading was opened came without."""
-    if bound is None or reading.first != FirstPage(after, limit):
+    first = reading.first
+    if bound is None or first is None or (first.after, first.limit) != (after, limit):
         return reading.page(after, limit, bound), "not known"
     page = reading.page(after, limit)
     if not page.height:

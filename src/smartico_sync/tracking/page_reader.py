@@ -72,19 +72,22 @@ class PageReader:
         """Whether rows may change once more under the cursor value with which they were read."""
         return self.mapping.kind.role == "profile" and self.relation.dated and self.grain.ms != 1
 
-    def read(self, reading: Reading, limit: int, pace: Pace) -> ReadResult:
-        """The next page, and what a rescan finds below it, from one snapshot. The head moves on in memory only."""
-        read = self.brought(reading, limit, pace)
+    def read(self, reading: Reading, limit: int, pace: Pace, begun_ms: int | None = None) -> ReadResult:
+        """The next page, and what a rescan finds below it, from one snapshot. The head moves on in memory only.
+
+        `begun_ms`: see ReadTime.
+        """
+        read = self.brought(reading, limit, pace, begun_ms)
         if read.page.height:
             self.head = position_at(read.page, read.page.height - 1)
         if read.ahead is not None:
             self.ahead = self.ahead.hold(read.ahead)
         return read
 
-    def brought(self, reading: Reading, limit: int, pace: Pace) -> ReadResult:
+    def brought(self, reading: Reading, limit: int, pace: Pace, begun_ms: int | None) -> ReadResult:
         """What one reading brings."""
         after = self.head
-        read_time = ReadTime(reading.clock_ms, steady_ms(), reading.snapshot, reading.server)
+        read_time = ReadTime(reading.clock_ms, steady_ms(), reading.snapshot, reading.server, begun_ms)
         bound = self.bound(reading, read_time)
         late = self.late or self.started(read_time)
         if late is None:
@@ -120,24 +123,23 @@ class PageReader:
         """The rows that rescans find below the page, and how many ms the mechanism's own took."""
         if scan is None and watched is None:
             return None, 0
-        known = self.known.hold(ledger_keys(self.mapping, page)) if page.height else self.known
-        found: list[pl.DataFrame] = []
-        cost = 0
+        known, read = self.known, [page] if page.height else []
+        cost, of_page = 0, len(read)
         for each, most in ((scan, None), (watched, MOST_WATCHED)):
             if each is None:
                 continue
             began = steady_ms()
             if each is scan and isinstance(scan, KeyScan):
-                late, self.found_nothing = find_again(reading, self.mapping, scan, known, self.found_nothing)
+                late, self.found_nothing = find_again(reading, self.mapping, scan, known, self.found_nothing, read)
             else:
-                late = late_scan.find(reading, self.mapping, each, known, most)
+                late = late_scan.find(reading, self.mapping, each, known, most, read)
             self.rescanned += late.looked
             if each is scan:
                 cost = steady_ms() - began
                 self.scanned = "whole" if late.behind is None else "in part"
             if late.rows is not None:
-                found.append(late.rows)
-                known = known.hold(ledger_keys(self.mapping, late.rows))
+                read.append(late.rows)
+        found = read[of_page:]
         return (pl.concat(found, how="diagonal_relaxed") if found else None), cost
 
     def read_again(self, reading: Reading, page: pl.DataFrame, limit: int, read_time: ReadTime) -> pl.DataFrame | None:

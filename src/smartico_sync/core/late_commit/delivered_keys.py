@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import operator
 from bisect import bisect_left
-from functools import reduce
+from functools import cache, reduce
+from typing import TYPE_CHECKING
 
 import polars as pl
 from msgspec import Struct, field
@@ -13,12 +14,23 @@ from msgspec.structs import replace
 from smartico_sync.core import few_columns
 from smartico_sync.core.few_texts import FEW
 
-__all__ = ["DeliveredKeys"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+__all__ = ["DeliveredKeys", "no_keys"]
 
 CHUNK = 1_048_576  # keys: chunks are merged up to here, and forgotten only as a whole
 ALIKE = 8  # chunks of like size: more are merged, so that there are few to search and each key moves a few times only
+# Keys of commits of a handful each, which no query need be started for: copied with every such commit, some microseconds.
+RECENT = 256
 # A binary search of one key costs about what five cost to be put into a hash set: few keys are searched for, many hashed.
 SEARCH = 5
+
+
+@cache
+def no_keys() -> pl.Series:
+    """The keys of no row: asked for by each start of a view, and made once."""
+    return pl.Series("key", dtype=pl.UInt64)
 
 
 class Chunk(Struct, frozen=True):
@@ -36,21 +48,34 @@ class DeliveredKeys(Struct, frozen=True):
     """
 
     chunks: tuple[Chunk, ...] = field(default=())
-    held: pl.Series = field(default_factory=lambda: pl.Series(dtype=pl.UInt64))
+    held: pl.Series = field(default_factory=no_keys)
+    recent: Mapping[int, int] = field(default_factory=dict)
+    """Keys that came after those of the chunks, a handful at a time, each with its sequence."""
 
     def __len__(self) -> int:
         """Return how many keys are kept, those included that a merged chunk keeps longer than needed."""
-        return sum(chunk.keys.len() for chunk in self.chunks) + self.held.len()
+        return sum(chunk.keys.len() for chunk in self.chunks) + self.held.len() + len(self.recent)
+
+    @property
+    def parts(self) -> list[pl.Series]:
+        """Return all keys, each part sorted."""
+        recent = [few_columns.column("hash", sorted(self.recent))] if self.recent else []
+        return [*(chunk.keys for chunk in self.chunks), *recent, self.held]
 
     def append(self, seq: int, keys: pl.Series) -> DeliveredKeys:
         """Add the keys that a commit put into the ledger. `seq` never falls."""
         if not keys.len():
             return self
-        chunks = [*self.chunks, Chunk(seq, keys.cast(pl.UInt64).sort())]
+        keys = keys if keys.dtype == pl.UInt64 else keys.cast(pl.UInt64)
+        if keys.len() <= FEW and len(self.recent) < RECENT:
+            return replace(self, recent={**self.recent, **dict.fromkeys(keys.to_list(), seq)})
+        if self.recent:
+            keys = pl.concat([keys, few_columns.column("hash", list(self.recent))])
+        chunks = [*self.chunks, Chunk(seq, keys.sort())]
         some = alike([chunk.keys.len() for chunk in chunks])
         if some > ALIKE:
             chunks[-some:] = [Chunk(seq, pl.concat([chunk.keys for chunk in chunks[-some:]]).sort())]
-        return replace(self, chunks=tuple(chunks))
+        return replace(self, chunks=tuple(chunks), recent={})
 
     def hold(self, keys: pl.Series) -> DeliveredKeys:
         """Add keys that are never forgotten: rows beyond the head, sent before their time."""
@@ -61,20 +86,28 @@ class DeliveredKeys(Struct, frozen=True):
 
     def forget(self, seq: int) -> DeliveredKeys:
         """Drop what only ledger sequences up to `seq` brought; now, or later when it shares a chunk with newer keys."""
-        if not self.chunks or self.chunks[0].seq > seq:
-            return self
-        return replace(self, chunks=tuple(chunk for chunk in self.chunks if chunk.seq > seq))
+        known = self
+        if self.chunks and self.chunks[0].seq <= seq:
+            known = replace(known, chunks=tuple(chunk for chunk in self.chunks if chunk.seq > seq))
+        if self.recent and next(iter(self.recent.values())) <= seq:
+            known = replace(known, recent={key: of for key, of in self.recent.items() if of > seq})
+        return known
+
+    def all_known(self, keys: Iterable[int]) -> bool:
+        """Return whether all of a handful of keys are known."""
+        return all(key in self.recent or self.is_older(key) for key in keys)
+
+    def is_older(self, key: int) -> bool:
+        """Return whether a key is known, and not for a recent one."""
+        return any(holds(chunk.keys, key) for chunk in self.chunks) or holds(self.held, key)
 
     def unseen(self, keys: pl.Series) -> pl.Series:
         """Return a Boolean Series, as long as `keys`: true where the key is not known."""
-        wanted = keys.cast(pl.UInt64)
+        wanted = keys if keys.dtype == pl.UInt64 else keys.cast(pl.UInt64)
         if wanted.len() <= FEW:
-            new = [
-                not any(holds(part, key) for part in (*(chunk.keys for chunk in self.chunks), self.held))
-                for key in wanted
-            ]
+            new = [key not in self.recent and not self.is_older(key) for key in wanted.to_list()]
             return few_columns.column("truth", new)
-        parts = [part for part in (*(chunk.keys for chunk in self.chunks), self.held) if part.len()]
+        parts = [part for part in self.parts if part.len()]
         small = [part for part in parts if part.len() < wanted.len() * SEARCH]
         # Small ones are hashed as one; what they make together is not sorted, and must not be searched.
         masks = [wanted.is_in(pl.concat(small).implode())] if small else []
@@ -87,7 +120,7 @@ class DeliveredKeys(Struct, frozen=True):
         wanted = rows.cast(pl.UInt64)
         met = pl.repeat(value=False, n=wanted.len(), dtype=pl.Boolean, eager=True)
         low = (1 << bits) - 1
-        for chunk in (*(chunk.keys for chunk in self.chunks), self.held):
+        for chunk in self.parts:
             if not chunk.len():
                 continue
             if wanted.len() * SEARCH > chunk.len():

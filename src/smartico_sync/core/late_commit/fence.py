@@ -16,7 +16,7 @@ cursor is one, else by its age here.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 from msgspec import Struct, field
@@ -104,7 +104,7 @@ class Fence(Struct, frozen=True):
 
     def pinned_ms(self, read_time: ReadTime) -> int:
         """Return how long the oldest stamp has been waiting for a writer to end; 0 when none waits."""
-        waiting = (head for head in self.heads.waiting if not passed(head, read_time))
+        waiting = [head for head in self.heads.waiting if head.stamps and not passed(head, read_time)]
         stamped = [stamp.steady_ms for head in waiting for stamp in head.stamps]
         return read_time.steady_ms - min(stamped) if stamped else 0
 
@@ -123,11 +123,18 @@ class Fence(Struct, frozen=True):
 
     def rescan(self, read_time: ReadTime, pace: Pace) -> tuple[Fence, KeyScan | None]:
         """See `late.Mechanism`. Stamps the heads that have settled."""
-        heads = replace(self.heads, waiting=tuple(self.stamped(head, read_time) for head in self.heads.waiting))
+        server = read_time.server
+        # Nearly all were stamped by this server, and last by it.
+        waiting = [
+            head if head.stamps and head.stamps[-1].server == server else self.stamped(head, read_time)
+            for head in self.heads.waiting
+        ]
+        heads = replace(self.heads, waiting=tuple(waiting))
         aim = self.aim and self.stamped(self.aim, read_time)
         # Asked of each snapshot anew: a pool of replicas may answer from one that is further back.
         safe_upper_bound = aim.mark.position.cursor if aim and passed(aim, read_time) else None
-        return replace(self, heads=heads, aim=aim, safe_upper_bound=safe_upper_bound), heads.scan(read_time, pace)
+        fence = replace(self, heads=heads, aim=aim, safe_upper_bound=safe_upper_bound)
+        return fence, heads.scan(read_time.scan_ms, pace)
 
     def stamped(self, head: PendingHead, read_time: ReadTime) -> PendingHead:
         """Stamp the head if it has waited long enough.
@@ -144,6 +151,10 @@ class Fence(Struct, frozen=True):
             return head if seen == head.clock_ms else replace(head, clock_ms=seen)
         stamp = Stamp(read_time.server, read_time.snapshot.xmax, read_time.steady_ms)
         return replace(head, stamps=(*head.stamps, stamp)[-SERVERS:])
+
+    def expected(self, steady_ms: int, pace: Pace) -> KeyScan | None:
+        """See `late.Mechanism`."""
+        return self.heads.scan(steady_ms, pace)
 
     def due_ms(self, read_time: ReadTime) -> float:
         """See `late.Mechanism`. A head that is not stamped yet may be in the next reading."""
@@ -209,8 +220,10 @@ class Fence(Struct, frozen=True):
 
     def fenced_off(self, page: Page) -> pl.Series | None:
         """Return which late rows of a page lie at or below a head that the fence alone would have let go; None for no row."""
+        if not self.lookback_ms or page.found is None or not page.found.len():
+            return None
         marks = [head.mark for head in self.heads.waiting if passed(head, page.read_time)]
-        if not marks or not self.lookback_ms or page.found is None or not page.found.len():
+        if not marks:
             return None
         if page.found_ms is not None:
             return page.found_ms <= marks[-1].cursor_ms
@@ -222,11 +235,20 @@ class Fence(Struct, frozen=True):
 
     def dump(self) -> str:
         """See `late.Mechanism`."""
+        return json.dumps(self.memory())
+
+    def memory(self) -> dict[str, Any]:
+        """See `late.Mechanism`."""
         kept = {"lateness": self.lateness.memory(), "below": self.below} if self.lookback_ms else {}
-        return json.dumps({**self.heads.memory(), **kept, "broken": self.broken})
+        return {**self.heads.memory(), **kept, "broken": self.broken}
 
 
 def passed(head: PendingHead, read_time: ReadTime) -> bool:
     """Whether every writer that could add a row at or below the head has ended before this snapshot."""
-    stamp = head.stamp(read_time.server)
-    return stamp is not None and read_time.snapshot is not None and read_time.snapshot.xmin >= stamp.xid
+    server, snapshot = read_time.server, read_time.snapshot
+    if snapshot is None:
+        return False
+    for stamp in head.stamps:  # as `head.stamp`, which would be a call for each of many heads
+        if stamp.server == server:
+            return snapshot.xmin >= stamp.xid
+    return False

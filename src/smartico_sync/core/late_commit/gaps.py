@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 from msgspec import Struct, field
@@ -154,9 +154,13 @@ class Gaps(Struct, frozen=True):
         """
         if self.server != read_time.server and read_time.clock_ms < self.now[1]:
             return replace(self, now=(read_time.steady_ms, self.now[1]))
-        back = pl.min_horizontal("clock", pl.lit(read_time.clock_ms))
-        now = (read_time.steady_ms, read_time.clock_ms)
-        return replace(self, open=self.open.with_columns(back), now=now, server=read_time.server)
+        holes, now = self.open, (read_time.steady_ms, read_time.clock_ms)
+        if holes.height:
+            holes = holes.with_columns(pl.min_horizontal("clock", pl.lit(read_time.clock_ms)))
+        return replace(self, open=holes, now=now, server=read_time.server)
+
+    def expected(self, steady_ms: int, pace: Pace) -> None:
+        """See `late.Mechanism`. Ids are asked for by number."""
 
     def due_ms(self, read_time: ReadTime) -> float:
         """See `late.Mechanism`. A hole is left alone for longer the older it is."""
@@ -196,6 +200,8 @@ class Gaps(Struct, frozen=True):
         """Record what is missing between the head and the ids, and between them, but for what is `left` to others."""
         last = self.heads.last
         before = None if last is None else number(last.position.cursor)
+        if before is not None and ids.len() == 1 and ids[0] == before + self.stride.step:
+            return self  # nothing is missing, nor is anything learnt: nearly every row that comes alone
         stride = self.stride.learned(ids, before)
         holes = missing(ids, before, stride.step, read_time)
         for first, _ in left:
@@ -222,10 +228,16 @@ class Gaps(Struct, frozen=True):
 
     def dump(self) -> str:
         """See `late.Mechanism`."""
+        return json.dumps(self.memory(), separators=(",", ":"))
+
+    def memory(self) -> dict[str, Any]:
+        """See `late.Mechanism`."""
         steady, clock = self.now
-        waited = pl.min_horizontal(steady - pl.col("steady"), clock - pl.col("clock")).clip(lower_bound=0)
-        ranges = [list(row) for row in self.open.select("low", "high", "step", waited).iter_rows()]
-        memory = {
+        ranges: list[list[Any]] = []
+        if self.open.height:
+            waited = pl.min_horizontal(steady - pl.col("steady"), clock - pl.col("clock")).clip(lower_bound=0)
+            ranges = [list(row) for row in self.open.select("low", "high", "step", waited).iter_rows()]
+        return {
             **self.heads.memory(),
             "given_up": self.given_up,
             "found": self.found,
@@ -234,7 +246,6 @@ class Gaps(Struct, frozen=True):
             "gaps": ranges,
             "clock": (self.now[1], self.server),
         }
-        return json.dumps(memory, separators=(",", ":"))
 
 
 def pause(read_time: ReadTime) -> pl.Expr:

@@ -94,8 +94,10 @@ class IdWatch(Struct, frozen=True):
 
     def memory(self, read_time: ReadTime) -> dict[str, Any]:
         """Return what `start` needs."""
-        waited = (read_time.steady_ms - pl.col("steady")).clip(lower_bound=0)
-        holes = self.holes.select("low", "high", "step", waited).rows() if self.holes.height else []
+        holes: list[tuple[Any, ...]] = []
+        if self.holes.height:
+            waited = (read_time.steady_ms - pl.col("steady")).clip(lower_bound=0)
+            holes = self.holes.select("low", "high", "step", waited).rows()
         kept = {
             "blocks": self.blocks,
             "ranges": [(each.low, each.high) for each in self.ranges],
@@ -155,7 +157,7 @@ class IdWatch(Struct, frozen=True):
 
         `slow`: how many rows have come later than transactions take, as the mechanism counts.
         """
-        watch = replace(self, blocks=self.blocks or slow >= EVIDENCE)
+        watch = replace(self, blocks=True) if slow >= EVIDENCE and not self.blocks else self
         if found is not None and found.len():
             watch = watch.with_found(whole(found).unique().sort(), read_time)
         if scan is not None:

@@ -142,7 +142,11 @@ class Lookback(Struct, frozen=True):
 
     def rescan(self, read_time: ReadTime, pace: Pace) -> tuple[Lookback, KeyScan | None]:
         """See `late.Mechanism`."""
-        return self, self.heads.scan(read_time, pace)
+        return self, self.heads.scan(read_time.scan_ms, pace)
+
+    def expected(self, steady_ms: int, pace: Pace) -> KeyScan | None:
+        """See `late.Mechanism`."""
+        return self.heads.scan(steady_ms, pace)
 
     def due_ms(self, read_time: ReadTime) -> float:
         """See `late.Mechanism`."""
@@ -185,7 +189,11 @@ class Lookback(Struct, frozen=True):
 
     def dump(self) -> str:
         """See `late.Mechanism`."""
-        return json.dumps({**self.heads.memory(), "lateness": self.lateness.memory()})
+        return json.dumps(self.memory())
+
+    def memory(self) -> dict[str, Any]:
+        """See `late.Mechanism`."""
+        return {**self.heads.memory(), "lateness": self.lateness.memory()}
 
 
 def seconds(ms: int) -> str:

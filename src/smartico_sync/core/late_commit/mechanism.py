@@ -15,7 +15,7 @@ A mechanism never learns of rows that were not acknowledged, so a failed deliver
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 import polars as pl
 from msgspec import Struct
@@ -54,12 +54,20 @@ class ReadTime(Struct, frozen=True):
     monotonic clock of ours. `snapshot`: None where the engine has none; its xmax must be the next id to be given out
     (PostgreSQL's own snapshot xmax is only one past the last that *ended*). `server`: which of several servers behind one
     address answered, empty where that cannot be known. Transaction ids mean something among those of one server only.
+    `begun_ms`: when it was begun, by the same clock as `steady_ms`, which is read once the snapshot is there: what is to be
+    scanned is decided as of then. None where nothing was decided before.
     """
 
     clock_ms: int
     steady_ms: int
     snapshot: Snapshot | None = None
     server: str = ""
+    begun_ms: int | None = None
+
+    @property
+    def scan_ms(self) -> int:
+        """Return the moment (steady) as of which a scan is due."""
+        return self.steady_ms if self.begun_ms is None else self.begun_ms
 
 
 class Mark(Struct, frozen=True):
@@ -102,7 +110,7 @@ class KeyScan(Struct, frozen=True):
             return keys
         wanted = {"@cursor": self.high, **{f"@key.{i}": value for i, value in enumerate(self.key)}}
         if keys.height <= FEW:
-            rows = list(zip(*(keys.get_column(name).to_list() for name in wanted), strict=True))
+            rows = keys.rows() if keys.columns == list(wanted) else keys.select(*wanted).rows()
             last = next((place for place in reversed(range(len(rows))) if rows[place] == (self.high, *self.key)), None)
             return keys if last is None or last + 1 == keys.height else keys.head(last + 1)
         here = keys.select(pl.all_horizontal(pl.col(name) == value for name, value in wanted.items())).to_series()
@@ -189,6 +197,9 @@ class Mechanism(Protocol):
     def rescan(self, read_time: ReadTime, pace: Pace) -> tuple[Self, KeyScan | AskIds | None]:
         """Decide what to look at again in this reading. Call it in every reading; adopt the returned mechanism at once."""
 
+    def expected(self, steady_ms: int, pace: Pace) -> KeyScan | None:
+        """Return the scan of keys that `rescan` asks for in a reading that is begun then; None where none is foreseen."""
+
     def due_ms(self, read_time: ReadTime) -> float:
         """Return when (steady) a reading is wanted next, if no row comes until then: not in the future where the next is."""
 
@@ -197,6 +208,9 @@ class Mechanism(Protocol):
 
     def delivered(self, page: Page) -> Self:
         """Return the mechanism as it is to be committed with the page; adopt it when the commit has succeeded."""
+
+    def memory(self) -> dict[str, Any]:
+        """Return what `dump` writes."""
 
     def dump(self) -> str:
         """Return what must survive a restart, as JSON text. It holds no value of a row but ids and times."""

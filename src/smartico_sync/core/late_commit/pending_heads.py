@@ -119,8 +119,8 @@ class PendingHeads(Struct, frozen=True):
         seen = {"seen": (self.waiting[-1].clock_ms, self.waiting[-1].server)} if self.waiting else {}
         return {"since": self.since, "head_ms": self.last.cursor_ms if self.last else None, **seen}
 
-    def scan(self, read_time: ReadTime, pace: Pace) -> KeyScan | None:
-        """Return the key scan that is due: full when its cost allows, else of the recent heads; None when none is.
+    def scan(self, now: int, pace: Pace) -> KeyScan | None:
+        """Return the key scan that is due now (steady ms): full when its cost allows, else of the recent heads; None when none is.
 
         A scan that took two seconds is not repeated for eighteen: a replica has other readers. So it is found late what such
         a scan would find, and never less than that is found, since the watermark waits for the full scan. Where nothing new
@@ -128,7 +128,7 @@ class PendingHeads(Struct, frozen=True):
         """
         if pace == "busy" or not self.waiting:
             return None
-        now, oldest_ms = read_time.steady_ms, self.waiting[0].steady_ms
+        oldest_ms = self.waiting[0].steady_ms
         last, pause = self.scanned_ms, self.cost_ms * SHARE
         if pace == "behind":
             last, pause = oldest_ms if last is None else last, max(pause, BEHIND_MS)
@@ -139,8 +139,8 @@ class PendingHeads(Struct, frozen=True):
         quiet = now - self.waiting[-1].steady_ms >= RECENT_MS
         if pace == "behind" or quiet or now - self.recent_ms < self.recent_cost_ms * RECENT_SHARE:
             return None
-        old = [head.mark for head in self.waiting[:-1] if now - head.steady_ms >= RECENT_MS]
-        return self.upto_newest(old[-1], "recent") if old else None
+        old = next((head.mark for head in self.waiting[-2::-1] if now - head.steady_ms >= RECENT_MS), None)
+        return self.upto_newest(old, "recent") if old else None
 
     def due_ms(self, now_ms: int) -> float:
         """Return when (steady) `scan` is to be asked next, if no head is added: at once while there are recent ones."""
@@ -205,10 +205,9 @@ class PendingHeads(Struct, frozen=True):
         waiting = list(self.waiting)
         while len(waiting) > WAITING:
             times = [head.steady_ms for head in waiting]
-            before = [times[0], *times]
-            least = min(
-                range(1, len(waiting) - 1), key=lambda i: (times[i + 1] - before[i]) / (1 + steady_ms - times[i])
-            )
+            neighbours = zip(times, times[1:], times[2:], strict=False)
+            felt = [(after - before) / (1 + steady_ms - at) for before, at, after in neighbours]
+            least = felt.index(min(felt)) + 1
             # What the dropped head covered now belongs to the next one, which is whole only if both were.
             if waiting.pop(least).page == "open":
                 waiting[least] = replace(waiting[least], page="open")

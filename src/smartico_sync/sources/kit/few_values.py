@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -15,43 +16,70 @@ from smartico_sync.sources.kit.values import FALSE, TRUE
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from smartico_sync.core.few_columns import Held
+    from smartico_sync.core.few_columns import Held, Typed
     from smartico_sync.core.relation import Column, Family
 
-__all__ = ["BOOLEANS", "NO_NUMBERS", "plain"]
+__all__ = ["BOOLEANS", "NO_NUMBERS", "few_rows", "plain"]
 
 NO_NUMBERS = ("NaN", "Infinity", "-Infinity")
 BOOLEANS = {**dict.fromkeys(TRUE, True), **dict.fromkeys(FALSE, False)}
 INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
 FLOAT = re.compile(r"-?(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,15})?")
 DATE = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})")
-CLOCK = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2}) ([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,6}))?")
+CLOCK = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?")
 EPOCH = dt.date(1970, 1, 1).toordinal()
+START = dt.datetime(1970, 1, 1)  # noqa: DTZ001 - in UTC, as all times here
 
 
 def plain(columns: Sequence[Column], texts: Sequence[pl.Series], timezone: str) -> list[pl.Series] | None:
-    """The columns as typed values; None where any text is written in another way, and has to be looked at with more care."""
+    """The columns as typed values; None where any text is written in another way, and has to be looked at with more care.
+
+    A series of anything but texts stays as it is.
+    """
     made = []
     for column, text in zip(columns, texts, strict=True):
         if text.dtype != pl.String:
             made.append(text.alias(column.name))
             continue
-        read = READERS.get(column.family)
-        values = text.to_list()
-        if column.family == "binary" or (column.family == "timestamp" and timezone != "UTC"):
+        values = as_stored(column.family, text.to_list(), timezone)
+        if values is None:
             return None
-        if column.family == "decimal" and not set(values).isdisjoint(NO_NUMBERS):
-            return None
-        if read is None:
-            made.append(text.alias(column.name))
-            continue
-        try:
-            numbers = [None if value is None else read(value) for value in values]
-        except (ValueError, KeyError):
-            return None
-        held = few_columns.column(STORED[column.family], numbers, column.name)
-        made.append(held if column.family in AS_STORED else held.cast(dtype(column.family)))
+        held = few_columns.column(STORED.get(column.family, "text"), values, column.name)
+        kind = STANDS_FOR.get(column.family)
+        made.append(held if kind is None else held.cast(kind()))
     return made
+
+
+def few_rows(
+    columns: Sequence[Column],
+    positions: Sequence[tuple[str, int]],
+    texts: Sequence[Sequence[str | None]],
+    timezone: str,
+) -> pl.DataFrame | None:
+    """A frame of a handful of rows of texts, as `plain` reads them, and behind its columns those that hold positions."""
+    made: list[Typed] = []
+    for column, text in zip(columns, texts, strict=False):
+        values = as_stored(column.family, text, timezone)
+        if values is None:
+            return None
+        kind = STANDS_FOR.get(column.family)
+        made.append((column.name, STORED.get(column.family, "text"), values, None if kind is None else kind()))
+    made += [(name, "text", texts[index], None) for name, index in positions]
+    return few_columns.typed(made)
+
+
+def as_stored(family: Family, texts: Sequence[str | None], timezone: str) -> Sequence[Any] | None:
+    """What a column of that family holds, see STORED; None as for `plain`."""
+    read = READERS.get(family)
+    if read is None:
+        odd = family == "binary" or (family == "decimal" and not set(texts).isdisjoint(NO_NUMBERS))
+        return None if odd else texts
+    if family == "timestamp" and timezone != "UTC":
+        return None
+    try:
+        return [None if text is None else read(text) for text in texts]
+    except (ValueError, KeyError):
+        return None
 
 
 def integer(text: str) -> int:
@@ -83,14 +111,10 @@ def day(text: str) -> int:
 
 def moment(text: str) -> int:
     """Microseconds since 1970, of a time in UTC."""
-    found = CLOCK.fullmatch(text)
-    if found is None:
+    if not CLOCK.fullmatch(text):
         raise ValueError
-    *numbers, fraction = found.groups("")
-    year, month, of_month, hour, minute, second = map(int, numbers)
-    when = dt.datetime(year, month, of_month, hour, minute, second)  # noqa: DTZ001 - checked, and counted in UTC
-    seconds = (when.toordinal() - EPOCH) * 86_400 + hour * 3_600 + minute * 60 + second
-    return seconds * 1_000_000 + int(fraction.ljust(6, "0"))
+    since = dt.datetime.fromisoformat(text) - START
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def instant(text: str) -> int:
@@ -103,7 +127,9 @@ STORED: dict[Family, Held] = {
     "date": "day number", "timestamp": "whole number", "instant": "whole number",
 }  # fmt: skip
 """What these make."""
-AS_STORED: frozenset[Family] = frozenset({"integer", "float", "boolean"})  # the dtype of the others is another
+STANDS_FOR: dict[Family, Callable[[], pl.DataType]] = {
+    family: partial(dtype, family) for family in ("date", "timestamp", "instant")
+}  # the others are what they are stored as
 
 READERS: dict[Family, Callable[[str], object]] = {
     "integer": integer,

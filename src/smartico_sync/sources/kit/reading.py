@@ -51,6 +51,7 @@ class BaseReading(ABC):
         self.relation = relation
         self.what = f"view {relation.name}"
         self.brought: Brought = "nothing"
+        self.fitting: pl.DataFrame | None = None  # the last rows that were made of nothing but what was promised
         self.answered: tuple[str, ...] = ()  # the types of the columns, where an answer tells them
 
     @abstractmethod
@@ -75,7 +76,8 @@ class BaseReading(ABC):
     def noted(self, rows: pl.DataFrame) -> pl.DataFrame:
         """These rows, which whoever reads will use: whether they are what the view was described as is made sure of."""
         if rows.height and self.brought != "doubtful rows":
-            self.brought = "doubtful rows" if doubtful(rows, self.relation) else "rows"
+            doubt = rows is not self.fitting and doubtful(rows, self.relation)
+            self.brought = "doubtful rows" if doubt else "rows"
         return rows
 
     @abstractmethod

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Literal
 
 from msgspec.structs import replace
 
+from smartico_sync.core.few_texts import FEW
 from smartico_sync.errors import ViewBroken
 from smartico_sync.sources.kit.frames import decoded, shortest
 from smartico_sync.sources.mysql.digests import digest_of, told
@@ -17,7 +19,7 @@ from smartico_sync.sources.sql import statements
 from smartico_sync.sources.sql.reading import ColumnReading
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import polars as pl
 
@@ -86,11 +88,26 @@ class MySQLReading(ColumnReading[Session]):
         """See `explained`."""
         return null_scan(self.session, statements.null_rows(self.adapter, self.relation).filled(literal, {}))
 
+    def frame(self, statement: Statement, values: Mapping[str, str | int]) -> pl.DataFrame:
+        """Rows, typed; a handful one by one."""
+        data, width = self.ask(statement.filled(literal, values)).values, statement.width
+        if 0 < len(data) <= FEW * width and all(column.type != "float" for column in statement.columns):
+            with suppress(UnicodeDecodeError):
+                texts = [None if value is None else value.decode() for value in data]
+                made = self.few(statement, [texts[index::width] for index in range(width)])
+                if made is not None:
+                    return made
+        return self.framed(statement, columns_of(data, width))
+
     def series(self, statement: Statement, values: Mapping[str, str | int]) -> list[pl.Series]:
         """Rows as columns of the text the server prints."""
-        data, width = self.ask(statement.filled(literal, values)).values, statement.width
-        return [decoded(data[index::width]) for index in range(width)] if data else []
+        return columns_of(self.ask(statement.filled(literal, values)).values, statement.width)
 
     def shown(self, column: Column, series: pl.Series) -> pl.Series:
         """A float as it was stored."""
         return shortest(series) if column.type == "float" else series
+
+
+def columns_of(data: Sequence[bytes | None], width: int) -> list[pl.Series]:
+    """Values row by row as columns of text."""
+    return [decoded(data[index::width]) for index in range(width)] if data else []

@@ -5,16 +5,16 @@ from __future__ import annotations
 import codecs
 import json
 import secrets
+from contextlib import suppress
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
-from smartico_sync.core import few_columns
 from smartico_sync.core.few_texts import FEW
 from smartico_sync.core.relation import Snapshot
 from smartico_sync.errors import SourceError, ViewBroken
 from smartico_sync.sources.kit.frames import with_reasons
-from smartico_sync.sources.kit.positions import compared, position_parameters
+from smartico_sync.sources.kit.positions import compared
 from smartico_sync.sources.postgresql.digests import FIRST_TO_HASH, digest_of, told
 from smartico_sync.sources.postgresql.facts import ask_pins
 from smartico_sync.sources.postgresql.replication import ask_replication
@@ -26,12 +26,13 @@ from smartico_sync.sources.sql import statements
 from smartico_sync.sources.sql.reading import ColumnReading
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Column
     from smartico_sync.core.replication import Replication
     from smartico_sync.sources.protocol import Digest, Landmarks, NullScan
+    from smartico_sync.sources.sql.reading import Values
     from smartico_sync.sources.sql.statements import Statement
 
 __all__ = ["PostgresReading"]
@@ -52,28 +53,36 @@ class PostgresReading(ColumnReading[Session]):
 
     adapter = POSTGRESQL
     offset = "+00"
-    _first_query = ""
-    _first_answer: Answer | None = None
+    star: Answer | None = None
+    """The view's columns as they were after all that was asked, where the beginning of the reading brought them."""
+    _came: Sequence[tuple[Statement, Mapping[str, str | int], Answer]] = ()
+    _before = ""  # what goes with the next statement
     _bytes: Literal["text", "some that are no text"] = "text"  # of all that this reading was answered
 
     def begin(self) -> None:
-        """Open the transaction, if it can be with the page that will be asked for first."""
-        self._first_query = self._foreseen_query()
-        (clock_ms, low, high, server), came = self.session.begin_reading(self.what, self._first_query)
-        self._first_answer = came[0] if came else None
+        """Open the transaction, if it can be with what will be asked for first."""
+        asked = list(self._foreseen_questions())
+        queries = [statement.filled(literal, values) for statement, values in asked]
+        if asked and self.foreseen is not None and self.foreseen.holds == "rows":
+            queries.append(f"{statements.star(self.adapter, self.relation) % {}}\n")
+        (clock_ms, low, high, server), came = self.session.begin_reading(self.what, ";".join(queries))
+        self._came = [(*question, answer) for question, answer in zip(asked, came, strict=False)]
         self.first = self.foreseen if came else None
+        self.star = came[-1] if len(came) > len(asked) else None
         self.clock_ms = int(clock_ms or 0)
         self.server = server or ""
         self.snapshot = None if low is None or high is None else Snapshot(int(low), int(high))
 
-    def _foreseen_query(self) -> str:
-        """The statement of the page that is foreseen; empty where it is to be asked for on its own."""
+    def _foreseen_questions(self) -> Iterator[tuple[Statement, Values]]:
+        """The page that is foreseen, and keys; nothing where it is to be asked for on its own."""
         first, session = self.foreseen, self.session
         if first is None or first.limit >= FEW_ROWS or session.version < FIRST_TO_TIME_EACH or session.raw:
-            return ""
-        statement = statements.page(self.adapter, self.relation, statements.shape(self.relation, first.after), "open")
-        rows = first.limit + 1 if self.relation.key else first.limit
-        return statement.filled(literal, {**position_parameters(first.after), "n": rows})
+            return
+        statement, values = self.page_question(first.after)
+        yield statement, {**values, "n": self.asked_first(first.limit)}
+        if (keys := first.keys) is not None:
+            statement, values = self.keys_question(keys.low, keys.high, keys.after)
+            yield statement, {**values, "n": self.asked_first(keys.limit)}
 
     def replication(self) -> Replication:
         """Whether it is a standby, and how it follows."""
@@ -85,7 +94,9 @@ class PostgresReading(ColumnReading[Session]):
 
     def ask(self, statement: str) -> Answer:
         """One statement in the reading's transaction."""
-        return self.session.run(statement, self.what)[0]
+        self.star = None
+        before, self._before = self._before, ""
+        return self.session.run(f"{before}{statement}", self.what)[-1]
 
     def value(self, statement: Statement, values: Mapping[str, str | int]) -> str | None:
         """The first value of a statement."""
@@ -105,8 +116,12 @@ class PostgresReading(ColumnReading[Session]):
         return told(self.ask(digest_of(self.relation, landmarks)))
 
     def within(self, statement: Statement, patience_ms: int) -> Statement:
-        """The server's own timeout, for the rest of the transaction."""
-        self.ask(f"SELECT set_config('statement_timeout', '{patience_ms}', true)")
+        """The server's own timeout, for the rest of the transaction; set in the same round trip where it then holds at once."""
+        limit = f"SELECT set_config('statement_timeout', '{patience_ms}', true);"
+        if self.session.version < FIRST_TO_TIME_EACH:
+            self.ask(limit)
+        else:
+            self._before = limit
         return statement
 
     def null_scan(self) -> NullScan:
@@ -115,30 +130,47 @@ class PostgresReading(ColumnReading[Session]):
         document = "\n".join(row[0] or "" for row in self.ask(f"EXPLAIN (FORMAT JSON) {query}").rows)
         return "by index" if json.loads(document)[0]["Plan"]["Total Cost"] < CHEAP else "by reading all"
 
+    def frame(self, statement: Statement, values: Mapping[str, str | int]) -> pl.DataFrame:
+        """Rows, typed; a handful one by one."""
+        answer = self._answer(statement, values)
+        if answer.result is not None and 0 < answer.result.ntuples <= FEW:
+            with suppress(UnicodeDecodeError):
+                made = self.few(statement, answer.texts)
+                if made is not None:
+                    return made
+        return self.framed(statement, self._series(statement, answer))
+
     def series(self, statement: Statement, values: Mapping[str, str | int]) -> list[pl.Series]:
+        """The same as texts."""
+        return self._series(statement, self._answer(statement, values))
+
+    def _answer(self, statement: Statement, values: Mapping[str, str | int]) -> Answer:
         """Rows as the texts that the server prints: many by COPY, which is faster, few by the SELECT itself.
 
         Until PostgreSQL 16 each COPY is a statement of its own for pg_stat_statements, whose constants are not left out: one
         for every poll would drive all others from its table.
         """
+        for question, foreseen, came in self._came:
+            if question is statement and foreseen == values:
+                return came
         query = statement.filled(literal, values)
         try:
             if int(values.get("n", 0)) <= FEW_ROWS or not statement.columns:
-                came = self._first_answer if query == self._first_query else None
-                return self._decoded(self.ask(query) if came is None else came)
-            data = self.ask(f"COPY ({query}) TO STDOUT (FORMAT csv, NULL {literal(ABSENT)})").data
+                return self.ask(query)
+            return self.ask(f"COPY ({query}) TO STDOUT (FORMAT csv, NULL {literal(ABSENT)})")
         except ViewBroken as broken:
             raise self._no_position(values) or broken from None
-        return self._parsed(data, statement.width) if data else []
+
+    def _series(self, statement: Statement, answer: Answer) -> list[pl.Series]:
+        if answer.result is not None:
+            return self._decoded(answer)
+        return self._parsed(answer.data, statement.width) if answer.data else []
 
     def _decoded(self, answer: Answer) -> list[pl.Series]:
         if not answer.result.ntuples:
             return []
         columns = answer.columns
         try:
-            if answer.result.ntuples <= FEW:
-                texts = ([None if value is None else value.decode() for value in values] for values in columns)
-                return [few_columns.column("text", values) for values in texts]
             return [pl.Series(values, dtype=pl.Binary).cast(pl.String) for values in columns]
         except (pl.exceptions.PolarsError, UnicodeDecodeError):
             self._bytes = "some that are no text"
@@ -184,7 +216,8 @@ class PostgresReading(ColumnReading[Session]):
         except pl.exceptions.PolarsError:
             self._bytes = "some that are no text"
             frame = _csv(data.decode(errors=MARKED).encode(), width)
-        return frame.get_columns()
+        # What was parsed in pieces would be gathered and joined again by each step that follows.
+        return frame.rechunk().get_columns()
 
 
 def _csv(data: bytes, width: int) -> pl.DataFrame:

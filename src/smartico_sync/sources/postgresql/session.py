@@ -63,6 +63,13 @@ class Answer(Struct, frozen=True):
         return [[value(row, column) for row in rows] for column in range(self.result.nfields)]
 
     @property
+    def texts(self) -> list[list[str | None]]:
+        """The same as text. UnicodeDecodeError where some value is none."""
+        value, rows = self.result.get_value, range(self.result.ntuples)
+        made = [[value(row, column) for row in rows] for column in range(self.result.nfields)]
+        return [[None if each is None else each.decode() for each in values] for values in made]
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The columns' names."""
         return tuple(
@@ -82,7 +89,7 @@ class Session:
         self._place = place
         self._what = "connecting"  # the view that is waited for, or whatever else
         self._silence_ms = int(login.silence_s * 1000)
-        self._end: Literal["answered", "on its way"] = "answered"
+        self._end: Literal["answered", "sent", "on its way"] = "answered"
         try:
             self._connection = psycopg.connect(login.conninfo(), autocommit=True)
         except psycopg.Error as error:
@@ -92,7 +99,7 @@ class Session:
         self._poll = select.poll()
         self.version = self._pg.server_version
         self._settings = settings({"statement_timeout": str(login.timeout_ms), **(RAW if self.raw else {})})
-        self._identity = identity(self)
+        self._begin = f"{BEGIN}SELECT {standing_of(self.version, identity(self))}, {self._settings};"
 
     @property
     def encoding(self) -> str:
@@ -122,9 +129,8 @@ class Session:
         refuses may be another one than was connected to, behind a pooler: the connection is closed, and the next one asks anew
         what it answers.
         """
-        standing = standing_of(self.version, self._identity)
         try:
-            begun, *answers = self.run(f"{BEGIN}SELECT {standing}, {self._settings};{queries}", what)
+            begun, *answers = self.run(self._begin + queries, what)
         except SourceError as error:
             if queries and not isinstance(error, SourceUnreachable | SourceCancelled):
                 self.end(what)
@@ -136,7 +142,7 @@ class Session:
     def end(self, what: str) -> None:
         """End the transaction if one was begun, failed or not. Its answer is not waited for: whoever comes next takes it."""
         pg = self._pg
-        if pg.status != ConnStatus.OK or pg.transaction_status == TransactionStatus.IDLE or self._end == "on its way":
+        if pg.status != ConnStatus.OK or pg.transaction_status == TransactionStatus.IDLE or self._end != "answered":
             return
         self._what = what
         try:
@@ -144,7 +150,7 @@ class Session:
             pg.flush()
         except psycopg.Error:
             raise self._broken(what) from None
-        self._end = "on its way"
+        self._end = "sent"
 
     def run(self, script: str, what: str) -> list[Answer]:
         """Run statements in one round trip; the answers in order. `what` names the view for messages.
@@ -153,7 +159,7 @@ class Session:
         """
         self._what = what
         try:
-            if self._end == "on its way":
+            if self._end != "answered":
                 self._collect()
                 self._end = "answered"
             self._pg.send_query(script.encode())
@@ -232,6 +238,9 @@ class Session:
     def usable(self) -> bool:
         """Alive, outside a transaction, and with nothing to read: a server that went away left its farewell there."""
         pg = self._pg
+        if pg.status == ConnStatus.OK and self._end == "sent":  # just now: whoever takes it next looks for the answer
+            self._end = "on its way"
+            return True
         if pg.status == ConnStatus.OK and self._end == "on its way" and self._end_answered() == "not yet":
             return True
         if pg.status != ConnStatus.OK or pg.transaction_status != TransactionStatus.IDLE:

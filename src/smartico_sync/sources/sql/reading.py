@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
 from smartico_sync.core.picked import table
 from smartico_sync.sources.kit import keyless_pages, whole_ties
+from smartico_sync.sources.kit.few_values import few_rows
 from smartico_sync.sources.kit.frames import empty
 from smartico_sync.sources.kit.pool import Link
 from smartico_sync.sources.kit.positions import (
@@ -84,18 +85,33 @@ class SqlReading(BaseReading, Generic[S]):
 
     def page(self, after: Position | None, limit: int, through: str | None = None) -> pl.DataFrame:
         """Rows after the position, in order."""
-        bound = "open" if through is None else "through"
-        statement = statements.page(self.adapter, self.relation, statements.shape(self.relation, after), bound)
-        values = {**position_parameters(after), **range_parameters(None, through)}
+        statement, values = self.page_question(after, through)
         return self.noted(self._whole_groups(statement, values, limit))
 
     def keys(
         self, low: str | None, high: str, limit: int, after: Position | None = None, end: End = "through"
     ) -> pl.DataFrame:
         """Cursor and key of a range."""
+        statement, values = self.keys_question(low, high, after, end)
+        return self._whole_groups(statement, values, limit)
+
+    def page_question(self, after: Position | None, through: str | None = None) -> tuple[Statement, Values]:
+        """The statement of a page, and its parameters but for how many rows."""
+        bound = "open" if through is None else "through"
+        statement = statements.page(self.adapter, self.relation, statements.shape(self.relation, after), bound)
+        return statement, {**position_parameters(after), **range_parameters(None, through)}
+
+    def keys_question(
+        self, low: str | None, high: str, after: Position | None, end: End = "through"
+    ) -> tuple[Statement, Values]:
+        """The same of the keys of a range."""
         scan, begin = statements.shape(self.relation, after), "open" if low is None else "low"
         statement = statements.keys(self.adapter, self.relation, scan, begin, end)
-        return self._whole_groups(statement, {**position_parameters(after), **range_parameters(low, high)}, limit)
+        return statement, {**position_parameters(after), **range_parameters(low, high)}
+
+    def asked_first(self, limit: int) -> int:
+        """How many rows are asked for to find so many, and to see whether the next one belongs to the last."""
+        return limit + 1 if self.relation.key else limit
 
     def newest(self, limit: int) -> pl.DataFrame:
         """The rows with the highest cursors, in order."""
@@ -136,12 +152,12 @@ class SqlReading(BaseReading, Generic[S]):
 
     def poll_statement(self, after: Position | None, limit: int) -> tuple[Statement, Values]:
         """The exact statement of a page, and its parameters."""
-        statement = statements.page(self.adapter, self.relation, statements.shape(self.relation, after), "open")
-        return statement, {**position_parameters(after), "n": limit}
+        statement, values = self.page_question(after)
+        return statement, {**values, "n": limit}
 
     def _whole_groups(self, statement: Statement, values: Mapping[str, str | int], limit: int) -> pl.DataFrame:
         if self.relation.key:
-            found = self.frame(statement, {**values, "n": limit + 1})
+            found = self.frame(statement, {**values, "n": self.asked_first(limit)})
             return whole_ties.complete(found, limit, self.relation, self.among, self._may_be_equal)
         return keyless_pages.complete(lambda rows: self.frame(statement, {**values, "n": rows}), limit)
 
@@ -170,7 +186,17 @@ class ColumnReading(SqlReading[S]):
 
     def frame(self, statement: Statement, values: Mapping[str, str | int]) -> pl.DataFrame:
         """Rows, typed."""
-        series, columns = self.series(statement, values), statement.columns
+        return self.framed(statement, self.series(statement, values))
+
+    def few(self, statement: Statement, texts: Sequence[Sequence[str | None]]) -> pl.DataFrame | None:
+        """A handful of rows of texts, typed; None where that takes a closer look."""
+        made = few_rows(statement.columns, statement.positions, texts, self.relation.timezone)
+        self.fitting = made if made is not None else self.fitting
+        return made
+
+    def framed(self, statement: Statement, series: Sequence[pl.Series]) -> pl.DataFrame:
+        """What a statement selected, typed."""
+        columns = statement.columns
         if not series:
             return empty(self.relation, "rows" if columns else "positions")
         positions = [self.text(series[index]).alias(name) for name, index in statement.positions]
