@@ -18,13 +18,12 @@ from smartico_sync.core.identity import Same, row_hashes, row_ids, seeds, signed
 from smartico_sync.core.late_commit.mechanism import KeyScan
 from smartico_sync.core.ledger_keys import ledger_keys, which
 from smartico_sync.core.part_prints import decoded, there
-from smartico_sync.core.picked import table
 from smartico_sync.core.pipeline import position_at, positions_of
 from smartico_sync.core.planning import plan
 from smartico_sync.core.relation import Column, Relation
 from smartico_sync.core.validation import broken
 from smartico_sync.core.view_mapping import Options
-from smartico_sync.sources.kit.few_values import plain
+from smartico_sync.sources.kit.few_values import few_rows, plain
 from smartico_sync.sources.kit.printed import from_texts
 from smartico_sync.tracking.fingerprints import Fingerprints
 
@@ -64,8 +63,12 @@ def test_texts_are_read_the_same(data, timezone):
         few, many = (from_texts(some, [made[columns.index(each)] for each in some], timezone) for made in (texts, more))
         assert few.equals(many.head(height))
         assert few.schema == many.schema
-        made = plain(some, [texts[columns.index(each)].to_list() for each in some], timezone)
-        assert made is None or (table(made).equals(few) and table(made).schema == few.schema)
+        held = [texts[columns.index(each)].to_list() for each in some]
+        made = few_rows(some, [("@cursor", 0)], held, timezone)
+        assert (made is None) == (plain(some, [texts[columns.index(each)] for each in some], timezone) is None)
+        if made is not None:
+            assert made.equals(few.with_columns(texts[columns.index(some[0])].alias("@cursor")))
+            assert made.drop("@cursor").schema == few.schema
 
 
 OTHERWISE = {"boolean": ["TRUE"], "timestamp": ["2026-01-31 10:00:00", "2026-01-31 10:00:00.5"], "date": ["infinity"]}

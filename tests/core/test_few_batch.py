@@ -128,7 +128,7 @@ def same(found, expected):
 
 
 def options_of(mapping, **more):
-    return PipelineOptions(mapping=mapping, secret=SECRET, park_ms=0, **more)
+    return PipelineOptions(mapping=mapping, secret=SECRET[::-1], park_ms=0, **more)
 
 
 @parts(12)

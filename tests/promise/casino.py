@@ -89,6 +89,12 @@ class Casino:
     def facts(self):
         return ServerFacts(self.engine, "15", "primary", "" if self.fence else HELD_BACK)
 
+    recent_facts = facts
+
+    def recent_replication(self, relation):
+        with self.reading(relation) as reading:
+            return reading.replication()
+
     def definition(self, _relation):
         return UNKNOWN
 

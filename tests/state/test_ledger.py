@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smartico_sync.core.records import Commit
-from smartico_sync.state.ledger import BUCKET_MS, pack, unpack
+from smartico_sync.state.ledger import BUCKET_MS, few, many, pack, unpack
 from smartico_sync.state.store import Store
 
 KEYS = st.integers(0, 2**64 - 1)
@@ -30,6 +30,20 @@ def test_packing_loses_nothing(rows):
     assert Counter(unpack(page).rows()) == Counter(rows)
     assert unpack(page).get_column("key").is_sorted()
     assert len(page.blob) <= 16 * len(rows)
+
+
+@given(st.lists(st.tuples(st.none() | KEYS, st.none() | st.integers(-(2**63), 2**63 - 1) | HOURS), max_size=20))
+@settings(max_examples=60, deadline=None)
+def test_a_handful_is_packed_as_many_are(rows):
+    """The same page and counts, whichever way; a row without a cursor is in neither."""
+    (page, counts), (general, same) = few(frame(rows)), many(frame(rows))
+    assert counts == same
+    assert (page is None) == (general is None)
+    if page is not None:
+        assert (page.low_ms, page.high_ms, page.n) == (general.low_ms, general.high_ms, general.n)
+        assert len(page.blob) == len(general.blob)
+        assert page.blob[: 8 * page.n] == general.blob[: 8 * page.n]
+        assert Counter(unpack(page).rows()) == Counter(unpack(general).rows())
 
 
 @pytest.mark.slow

@@ -149,6 +149,13 @@ class Remembering(RuleBasedStateMachine):
                 found = profiles.known(connection, view, pl.Series(IDS, dtype=pl.UInt64))
                 assert read(found) == self.held[view]
 
+    @rule(view=views)
+    def whether_there_is_room_is_told(self, view):
+        """Where nobody looks because there is room, nobody would have found that there is none."""
+        room = self.connection.profile_log.has_room
+        fill = self.connection.profile_log.fill(self.connection, view)
+        assert fill == "little" or not room
+
     @rule(some=st.integers(1, 4))
     def all_are_copied(self, some):
         copied = [row for rows in self.connection.profile_log.every(self.connection, some) for row in rows]

@@ -20,9 +20,9 @@ from smartico_sync.core.few_rows import Unusual
 from smartico_sync.core.few_steps import few_steps
 from smartico_sync.core.few_texts import hmac_sha256
 from smartico_sync.core.flaws import no_rejects
-from smartico_sync.core.identity import SEPARATOR, as_signed, framed_text, keyed_text, seed_text, uuid_text
+from smartico_sync.core.identity import SEPARATOR, as_signed, content_text, keyed_text, seed_text, uuid_text
 from smartico_sync.core.ledger_keys import ledger_key
-from smartico_sync.core.part_prints import DIGITS
+from smartico_sync.core.part_prints import DIGITS, layout_of
 from smartico_sync.core.position import Position
 from smartico_sync.core.prepared_batch import QUIET, PreparedBatch, nothing_quiet
 from smartico_sync.core.records import Anchor
@@ -192,9 +192,10 @@ def state(told: FewTold, event: FewEvent, place: int, at: int | None, before: di
     whole = print_of(event, told.all, secret)
     own = [print_of(event, (each,), secret) for each in told.fixed]
     own += ["0" if event.payload[each] is None else "1" for each in told.clearable]
-    if differs(before.get("parts"), told.layout, own):
+    layout = layout_of(told.layout, secret)
+    if differs(before.get("parts"), layout, own):
         raise Unusual
-    parts = bytes.fromhex("".join((told.layout, *own, "0" * (len(told.clearable) % 2)))) if own else None
+    parts = bytes.fromhex("".join((layout, *own, "0" * (len(told.clearable) % 2)))) if own else None
     mark = bytes.fromhex(whole)
     later = at is not None and (last_at is None or at > last_at)
     eid = uuid_text(f"{event.seed}{SEPARATOR}{whole}")
@@ -203,12 +204,13 @@ def state(told: FewTold, event: FewEvent, place: int, at: int | None, before: di
 
 def print_of(event: FewEvent, names: Sequence[tuple[int, str]], secret: bytes) -> str:
     """The keyed fingerprint of some properties, as `identity.content_prints` makes it."""
-    held = [f"{event.player}{SEPARATOR}"]
-    for place, code in names:
-        text = printed(event.payload[place])
-        if text is not None:
-            held.append(f"{code}{framed_text(text)}{SEPARATOR}")
-    return hmac_sha256("".join(held), secret.hex())[:DIGITS]
+    payload = event.payload
+    held = [
+        (code, value if value.__class__ is str else str(printed(value)))
+        for place, code in names
+        if (value := payload[place]) is not None
+    ]
+    return hmac_sha256(content_text((str(event.player),), held), secret.hex())[:DIGITS]
 
 
 def some(events: Sequence[FewEvent]) -> list[tuple[int, FewEvent]]:

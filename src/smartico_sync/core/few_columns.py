@@ -10,10 +10,12 @@ import polars as pl
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-__all__ = ["Held", "column", "dtypes", "frame", "shape"]
+__all__ = ["Held", "Typed", "column", "dtypes", "frame", "shape", "typed"]
 
 Held: TypeAlias = Literal["text", "bytes", "whole number", "day number", "number", "hash", "place", "truth"]
 """What a column holds: String, Binary, Int64, Int32, Float64, UInt64, UInt32 or Boolean."""
+Typed: TypeAlias = "tuple[str, Held, Sequence[Any], pl.DataType | None]"
+"""A column's name, what it holds, its values, and the dtype that they stand for; None for that of what it holds."""
 
 
 def column(holds: Held, values: Sequence[Any], name: str = "") -> pl.Series:
@@ -28,13 +30,18 @@ def column(holds: Held, values: Sequence[Any], name: str = "") -> pl.Series:
 def frame(names: Sequence[str], held: Sequence[Held], columns: Iterable[Sequence[Any]]) -> pl.DataFrame:
     """A frame of such columns: what `pl.DataFrame` makes of them. Raises what it does."""
     made, wrapped = frames()
+    each = list(zip(names, held, columns, strict=True))
     try:
-        return wrapped(
-            [made[holds](name, values, True) for name, holds, values in zip(names, held, columns, strict=True)]
-        )
+        return wrapped([made[holds](name, values, True) for name, holds, values in each])
     except (TypeError, OverflowError):
-        each = zip(names, held, columns, strict=True)
         return pl.DataFrame([pl.Series(name, values, dtype=dtypes()[holds]) for name, holds, values in each])
+
+
+def typed(columns: Iterable[Typed]) -> pl.DataFrame:
+    """A frame of such columns, of which some stand for values of another dtype, such as times."""
+    made, wrapped = frames()
+    held = [(made[holds](name, values, True), kind) for name, holds, values, kind in columns]
+    return wrapped([column if kind is None else column.cast(kind, True, False) for column, kind in held])
 
 
 def shape(rows: pl.DataFrame) -> tuple[str, ...]:
@@ -62,6 +69,5 @@ def makers() -> tuple[dict[Held, Callable[..., Any]], Callable[[Any], pl.Series]
 @cache
 def frames() -> tuple[dict[Held, Callable[..., Any]], Callable[[list[Any]], pl.DataFrame]]:
     """The same, and the function that makes a frame of what they give."""
-    from polars._plr import PyDataFrame  # noqa: PLC0415 - as above
-
-    return makers()[0], lambda columns: pl.wrap_df(PyDataFrame(columns))  # type: ignore[attr-defined] # it is there
+    made = type(pl.DataFrame()._df)  # noqa: SLF001 - what `pl.wrap_df` takes
+    return makers()[0], lambda columns: pl.wrap_df(made(columns))  # type: ignore[attr-defined] # it is there

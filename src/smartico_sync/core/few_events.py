@@ -93,8 +93,8 @@ class FewSteps(Struct, frozen=True):
 class FewTold(Struct, frozen=True):
     """The properties of profiles in the order of their names, each by its place in the payload and its code in a seed.
 
-    `fixed`: those that must never change, each with its code alone; `clearable`: those that may be cleared. `layout`: the
-    fingerprint of their names.
+    `fixed`: those that must never change, each with its code alone; `clearable`: those that may be cleared. `layout`: what the
+    layout of these is the fingerprint of.
     """
 
     all: tuple[tuple[int, str], ...]

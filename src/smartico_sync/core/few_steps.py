@@ -18,7 +18,6 @@ from smartico_sync.core.few_rows import Unusual
 from smartico_sync.core.identity import codes
 from smartico_sync.core.ledger_keys import key_columns
 from smartico_sync.core.mapping import steps_for, wire_name
-from smartico_sync.core.part_prints import layout_of
 from smartico_sync.core.profile_age import NUMBERS
 from smartico_sync.core.row_values import BRAND_COLUMN, USER_COLUMN, converted, of_no_column
 from smartico_sync.core.selection import implied_role, roles_by_word
@@ -225,7 +224,7 @@ def told(names: Sequence[str], mapping: ViewMapping) -> FewTold:
         tuple((at[name], code[name]) for name in ordered),
         tuple((at[name], codes([name])[name]) for name in apart.fixed),
         tuple(at[name] for name in apart.clearable),
-        layout_of(apart.text, mapping.options.secret),
+        apart.text,
     )
 
 

@@ -35,12 +35,12 @@ __all__ = [
     "as_signed",
     "codes",
     "content_prints",
+    "content_text",
     "content_texts",
     "contents",
     "eids",
     "extended",
     "fingerprints",
-    "framed_text",
     "keyed_hash",
     "keyed_text",
     "player_hash",
@@ -226,11 +226,22 @@ def content_texts(frame: pl.DataFrame, names: Sequence[str], before: Sequence[st
     code = [codes(names)[name] for name in names]
     made = []
     for row in texts(frame, (*before, *names)):
-        begin = [f"{part or ''}{SEPARATOR}" for part in row[: len(before)]]
         values = zip(code, row[len(before) :], strict=True)
-        held = [f"{short}{framed_text(value)}{SEPARATOR}" for short, value in values if value is not None]
-        made.append("".join((*begin, *held)))
+        made.append(
+            content_text(
+                [part or "" for part in row[: len(before)]],
+                [(short, value) for short, value in values if value is not None],
+            )
+        )
     return made
+
+
+def content_text(begin: Sequence[str], held: Sequence[tuple[str, str]]) -> str:
+    """The same of one row: of what it begins with, and of each code and value."""
+    text = SEPARATOR.join([*begin, *[short + value for short, value in held], ""])
+    if MARK not in text and text.count(SEPARATOR) == len(begin) + len(held):  # as nearly all
+        return text
+    return SEPARATOR.join([*begin, *[short + framed_text(value) for short, value in held], ""])
 
 
 def content(frame: pl.DataFrame, names: Sequence[str], before: Sequence[str]) -> pl.Expr:

@@ -25,34 +25,25 @@ class PageOutcome(Struct, frozen=True):
 
 
 class RecentOutcomes(Struct, frozen=True):
-    """The last pages, as many as hold RECENT_ROWS rows; the newest as a whole."""
+    """The last pages, as many as hold RECENT_ROWS rows, the newest as a whole; and of all their rows what `PageOutcome` says of one's."""
 
     pages: tuple[PageOutcome, ...] = ()
+    rows: int = 0
+    refused: int = 0
+    unknown: int = 0
 
     def joined(self, page: PageOutcome) -> RecentOutcomes:
-        """The same with one more page."""
-        kept, rows = [page], page.rows
-        for each in reversed(self.pages):
-            if rows >= RECENT_ROWS:
+        """The same with one more page; the same itself for one without rows, which says nothing."""
+        if not page.rows:
+            return self
+        rows, refused, unknown = self.rows + page.rows, self.refused + page.refused, self.unknown + page.unknown
+        dropped = 0
+        for oldest in self.pages:
+            if rows - oldest.rows < RECENT_ROWS:
                 break
-            kept.append(each)
-            rows += each.rows
-        return RecentOutcomes(tuple(reversed(kept)))
-
-    @property
-    def rows(self) -> int:
-        """How many rows are remembered."""
-        return sum(page.rows for page in self.pages)
-
-    @property
-    def refused(self) -> int:
-        """How many of them were given up."""
-        return sum(page.refused for page in self.pages)
-
-    @property
-    def unknown(self) -> int:
-        """Of how many Smartico does not know the player."""
-        return sum(page.unknown for page in self.pages)
+            dropped += 1
+            rows, refused, unknown = rows - oldest.rows, refused - oldest.refused, unknown - oldest.unknown
+        return RecentOutcomes((*self.pages[dropped:], page), rows, refused, unknown)
 
     def all_unknown(self, least: int) -> bool:
         """Whether there are enough rows to say that Smartico knows nobody of them."""

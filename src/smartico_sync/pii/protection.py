@@ -73,7 +73,9 @@ class Protection(Struct, frozen=True):
             held = {name: frame.get_column(name).to_list() for name in (BRAND, USER, *names)}
         brands = [self.aliases.get(brand, brand) for brand in held[BRAND]] if self.aliases else held[BRAND]
         players = list(zip(brands, held[USER], strict=True))
-        bound = getattr(encryptor, "encrypt_for", None)  # of a BindingEncryptor, of which to ask takes thirty calls
+        bound = getattr(
+            encryptor, "encrypt_for", None
+        )  # of a BindingEncryptor: to ask for that protocol takes longer than a value
         made = []
         for name in names:
             values = held[name]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.late_commit.view_definition import ViewDefinition
     from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Relation
+    from smartico_sync.core.replication import Replication
     from smartico_sync.core.tables import IndexPlan, Table, ViewPlan
     from smartico_sync.sources.protocol import Asked, FirstPage, News, Plan, Reading, ServerFacts, Source
 
@@ -136,6 +137,14 @@ class FreshPassword:
     def facts(self) -> ServerFacts:
         """See the protocol."""
         return self._ask(lambda source: source.facts())
+
+    def recent_facts(self) -> ServerFacts:
+        """See the protocol."""
+        return self._ask(lambda source: source.recent_facts())
+
+    def recent_replication(self, relation: Relation) -> Replication:
+        """See the protocol."""
+        return self._ask(lambda source: source.recent_replication(relation))
 
     def definition(self, relation: Relation) -> ViewDefinition:
         """See the protocol."""

@@ -117,7 +117,7 @@ class FirstPage(Struct, frozen=True):
 
 
 class Digest(Struct, frozen=True):
-    """So many `rows`, and a `sum` of their hashes."""
+    """So many `rows`, and a `sum` of their hashes: of a scan that has any a whole number, so that those of neighbours add up."""
 
     rows: int
     sum: str
@@ -320,6 +320,12 @@ class Source(Protocol):
 
     def facts(self) -> ServerFacts:
         """Ask the server what it is."""
+
+    def recent_facts(self) -> ServerFacts:
+        """The same, or what it answered within the last second, if nothing went wrong since: many views are opened together."""
+
+    def recent_replication(self, relation: Relation) -> Replication:
+        """`Reading.replication`, in a reading of its own, or what that told within the last second, likewise."""
 
     def definition(self, relation: Relation) -> ViewDefinition:
         """What the relation is made of; UNKNOWN where the engine does not tell, or the user may not ask."""

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
+from smartico_sync.core.late_commit.delivered_keys import no_keys
+
 if TYPE_CHECKING:
     from smartico_sync.state.statements import Statements
 
@@ -21,7 +23,7 @@ def read(connection: Statements, view_no: int, what: Literal["dated ahead", "wit
         f"SELECT key FROM ahead WHERE view_no = ? AND cursor_ms {compared} ?",  # noqa: S608 - one of two words
         (view_no, NOWHERE_MS),
     ).fetchall()
-    return pl.Series("key", [key for (key,) in found], dtype=pl.Int64).reinterpret(signed=False)
+    return pl.Series("key", [key for (key,) in found], dtype=pl.Int64).reinterpret(signed=False) if found else no_keys()
 
 
 def add(connection: Statements, view_no: int, rows: pl.DataFrame) -> None:

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import sys
 from array import array
+from collections import Counter
 from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING, cast
 
 import polars as pl
 from msgspec import Struct
+
+from smartico_sync.core.few_texts import FEW
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -80,7 +83,7 @@ def pack(rows: pl.DataFrame) -> Page | None:
     rows = rows if rows.height == 1 else rows.sort("key")
     cursors = rows.get_column("cursor_ms")
     low, high = bounds(cursors)
-    width = next(width for width in (0, 1, 2, 4, 8) if high - low < 1 << 8 * width)
+    width = width_of(high - low)
     blob = little("Q", rows.get_column("key").to_list())
     if width:
         # Unsigned and wrapping, because the difference of two Int64 may need all 64 bits.
@@ -125,9 +128,7 @@ def counted(cursors: pl.Series) -> list[tuple[int, int]]:
 
 def append(connection: Statements, view_no: int, at_ms: int, rows: pl.DataFrame) -> Inserted | None:
     """Add a page inside the caller's transaction; its number is its sequence number. None when there is nothing to keep."""
-    if rows.schema != schema() or rows.get_column("key").null_count() or rows.get_column("cursor_ms").null_count():
-        rows = rows.select(pl.col("key").cast(pl.UInt64), pl.col("cursor_ms").cast(pl.Int64)).drop_nulls()
-    page = pack(rows)
+    page, counts = few(rows) if rows.height <= FEW else many(rows)
     if page is None:
         return None
     inserted = connection.insert(
@@ -135,16 +136,40 @@ def append(connection: Statements, view_no: int, at_ms: int, rows: pl.DataFrame)
         (view_no, at_ms, page.low_ms, page.high_ms, page.n, page.blob),
         "seq",
     )
-    add_counts(connection, view_no, rows.get_column("cursor_ms"), sign=1)
+    add_counts(connection, view_no, counts)
     return inserted
 
 
-def add_counts(connection: Statements, view_no: int, cursors: pl.Series, *, sign: int) -> None:
-    """Add rows to the counts, or take them away."""
+def many(rows: pl.DataFrame) -> tuple[Page | None, list[tuple[int, int]]]:
+    """Rows packed, without those that have no cursor, and their counts by bucket."""
+    if rows.schema != schema() or rows.get_column("key").null_count() or rows.get_column("cursor_ms").null_count():
+        rows = rows.select(pl.col("key").cast(pl.UInt64), pl.col("cursor_ms").cast(pl.Int64)).drop_nulls()
+    return pack(rows), counted(rows.get_column("cursor_ms"))
+
+
+def few(rows: pl.DataFrame) -> tuple[Page | None, list[tuple[int, int]]]:
+    """What `many` makes of a handful of rows, which are looked at one by one: each call of polars costs more."""
+    keys, cursors = rows.get_column("key"), rows.get_column("cursor_ms")
+    if keys.dtype != pl.UInt64 or cursors.dtype != pl.Int64:
+        return many(rows)
+    there = sorted(pair for pair in zip(keys.to_list(), cursors.to_list(), strict=True) if None not in pair)
+    if not there:
+        return None, []
+    moments = [cursor for _, cursor in there]
+    low, high = min(moments), max(moments)
+    width = width_of(high - low)
+    blob = little("Q", [key for key, _ in there])
+    if width:
+        blob += little(LETTERS[width], [moment - low for moment in moments])
+    return Page(low, high, len(there), blob), sorted(Counter(each // BUCKET_MS * BUCKET_MS for each in moments).items())
+
+
+def add_counts(connection: Statements, view_no: int, counts: Sequence[tuple[int, int]]) -> None:
+    """Add rows [bucket, n] to the counts, inside the caller's transaction."""
     connection.executemany(
         "INSERT INTO ledger_count (view_no, bucket, n) VALUES (?, ?, ?) "
         "ON CONFLICT (view_no, bucket) DO UPDATE SET n = ledger_count.n + excluded.n",
-        [(view_no, bucket, sign * n) for bucket, n in counted(cursors)],
+        [(view_no, bucket, n) for bucket, n in counts],
     )
 
 
@@ -259,7 +284,7 @@ def remove_from(connection: Statements, view_no: int, low_ms: int | None) -> Non
     # The hour that is cut keeps what was counted before the cut, also where its keys are pruned.
     cut = [rows.get_column("cursor_ms") for rows in between(connection, view_no, low_ms, hour + BUCKET_MS)]
     for cursors in cut:
-        add_counts(connection, view_no, cursors, sign=-1)
+        add_counts(connection, view_no, [(bucket, -n) for bucket, n in counted(cursors)])
     first_whole = hour if hour == low_ms else hour + BUCKET_MS
     connection.execute("DELETE FROM ledger_count WHERE view_no = ? AND bucket >= ?", (view_no, first_whole))
     connection.execute("DELETE FROM ledger WHERE view_no = ? AND low_ms >= ?", (view_no, low_ms))
@@ -283,6 +308,11 @@ def little(code: str, values: list[int]) -> bytes:
 def numbers(blob: bytes, dtype: type[pl.DataType], n: int) -> pl.Series:
     """Read little-endian integers from bytes, without a Python object per number."""
     return pl.Series([blob]).bin.reinterpret(dtype=pl.Array(dtype, n), endianness="little").explode()
+
+
+def width_of(span: int) -> int:
+    """How many bytes each offset up to this one takes."""
+    return next(width for width in (0, 1, 2, 4, 8) if span < 1 << 8 * width)
 
 
 def bounds(cursors: pl.Series) -> tuple[int, int]:

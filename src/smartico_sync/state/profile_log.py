@@ -96,11 +96,13 @@ class ProfileLog:
         self._behind: set[int] = set()  # views whose log has rows that memory lacks
         self._written: dict[int, dict[bytes, pl.DataFrame]] = {}  # what was written last, by view and by its bytes
         self._version = -1
+        self._room = 0  # bytes that the log may grow by at least until anything has to be moved
 
     def append(self, connection: sqlite3.Connection, view_no: int, page: pl.DataFrame) -> None:
         """Add profiles [id Int64, whole, parts, cursor_at] inside the caller's transaction; of equal ids the last one stays."""
         self._behind.add(view_no)
-        self._written[view_no] = append(connection, view_no, page)
+        self._written[view_no] = written = append(connection, view_no, page)
+        self._room -= sum(len(blob) + int(piece.estimated_size()) for blob, piece in written.items())
 
     def known(self, connection: sqlite3.Connection, view_no: int, ids: pl.Series) -> pl.DataFrame:
         """Return the profiles among `ids` (Int64, ascending), as they came last; in no order."""
@@ -156,7 +158,8 @@ class ProfileLog:
         """Whether the log has outgrown its share of the file, with what was written to this view's; or even to twice that."""
         self._held(connection, view_no)
         fresh = sum(held.size for held in self._views.values())
-        if fresh < LEAST_BYTES:
+        self._room = LEAST_BYTES - fresh
+        if self._room > 0:
             return "little"
         share = capacity(connection)
         return "little" if fresh < share else "enough" if fresh < 2 * share else "too much"
@@ -198,6 +201,12 @@ class ProfileLog:
     def drop(self) -> None:
         """Forget what is in memory: it is read again, and a move that was under way begins again."""
         self._views = {}
+        self._room = 0
+
+    @property
+    def has_room(self) -> bool:
+        """Whether `fill` would say "little"."""
+        return self._room > 0
 
     def _held(self, connection: sqlite3.Connection, view_no: int) -> Held:
         """What memory holds of a view, as the file has it now."""
@@ -208,6 +217,7 @@ class ProfileLog:
         held = self._views.get(view_no)
         if held is None:
             held = self._views[view_no] = Held()
+            self._room = 0  # what comes now was there before, and is none of what was added
         elif view_no not in self._behind:
             return held
         some: list[pl.DataFrame] = []

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from msgspec.structs import replace
 
+from smartico_sync.core.few_texts import FEW
 from smartico_sync.errors import StateError, StateMissing, StateUnwritable
 from smartico_sync.state import opening, recovery
 from smartico_sync.state.database import (
@@ -183,6 +184,9 @@ class StateFile:
 
         What fails here does not concern the commit before it, and is tried again after the next one.
         """
+        # A large page is taken into memory here, while it is there; a handful whenever somebody asks for one of them.
+        if added <= FEW and self.connection.profile_log.has_room:
+            return
         with suppress(StateError):
             with self.reading() as connection:
                 fill = connection.profile_log.fill(connection, view_no)

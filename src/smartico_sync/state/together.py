@@ -29,13 +29,17 @@ class Outcome(Struct, Generic[R]):
 
 
 class Waiting(Generic[W]):
-    """A wish, and what became of it once `settled` can be taken."""
+    """A wish, and what became of it once `settled` can be taken; the one that came first settles it by itself."""
 
     __slots__ = ("outcome", "settled", "wish")
 
     def __init__(self, wish: W) -> None:
         self.wish = wish
         self.outcome: Outcome[object] = Outcome(error=RuntimeError("nobody did it"))
+        self.settled: threading.Lock | None = None
+
+    def wait(self) -> None:
+        """Have it told when it is settled."""
         self.settled = threading.Lock()
         self.settled.acquire()
 
@@ -57,9 +61,10 @@ class Together(Generic[W]):
         """Have it done, by this thread or another one; its result, or raises its error. Not to be called while holding `turn`."""
         mine = Waiting(wish)
         with self._lock:
+            if self._next:
+                mine.wait()
             self._next.append(mine)
-            first = len(self._next) == 1
-        if first:
+        if mine.settled is None:
             self._lead()
         else:
             mine.settled.acquire()
@@ -82,7 +87,8 @@ class Together(Generic[W]):
             raise
         finally:
             for each in those:
-                each.settled.release()
+                if each.settled is not None:
+                    each.settled.release()
 
     def _take(self) -> list[Waiting[W]]:
         with self._lock:

@@ -272,8 +272,9 @@ class EventSender:
 
     def _remember(self, recent: RecentOutcomes) -> None:
         """Keep what became of the last rows, and tell it."""
-        self._recent = recent
-        self._tools.recorder.recent(recent.rows, recent.refused)
+        before, self._recent = self._recent, recent
+        if (recent.rows, recent.refused) != (before.rows, before.refused):
+            self._tools.recorder.recent(recent.rows, recent.refused)
 
     def somebody_is_known(self, commit: Commit) -> None:
         """Raise RowsRefused where rows would be given up for want of their player, though nobody at all was known of late."""

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from functools import reduce
+from operator import or_
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 from msgspec import Struct
 from msgspec.structs import replace
 
+from smartico_sync.core import few_columns
+from smartico_sync.core.few_texts import FEW
 from smartico_sync.core.ledger_keys import WHERE_BITS, may_move, which
 from smartico_sync.core.pipeline import positions_of
 from smartico_sync.core.reason_codes import MUTATED
@@ -202,15 +206,15 @@ class KeyWatch:
             return None
         known = self._reader.known
         rows_of = which(self._mapping, keys)
-        met = known.same(rows_of, WHERE_BITS) | self._reader.ahead.same(rows_of, WHERE_BITS)
+        places = [known.same(rows_of, WHERE_BITS), self._reader.ahead.same(rows_of, WHERE_BITS)]
         pending = [page.ledger.get_column("key") for page in tuple(self._pending)]
-        for page in pending:
-            met |= rows_of.is_in(which(self._mapping, page).implode())
-        if not met.any():
+        places += [among(which(self._mapping, page), rows_of) for page in pending]
+        if not any(met.any() for met in places):  # as nearly always
             return None
+        met = reduce(or_, places)
         met &= known.unseen(keys) & self._reader.ahead.unseen(keys)
         for page in pending:
-            met &= ~keys.is_in(page.implode())
+            met &= ~among(page, keys)
         if not met.any():
             return None
         some = rows.filter(met)
@@ -223,6 +227,14 @@ class KeyWatch:
         with self._source.reading(self._mapping.relation) as reading:
             frames = [reading.by_key(keys[start : start + KEYS_AT_ONCE]) for start in range(0, len(keys), KEYS_AT_ONCE)]
         return pl.concat(frames, how="diagonal_relaxed")
+
+
+def among(held: pl.Series, keys: pl.Series) -> pl.Series:
+    """Which of the keys are held."""
+    if held.len() <= FEW and keys.len() <= FEW:
+        there = set(held.to_list())
+        return few_columns.column("truth", [key in there for key in keys.to_list()])
+    return keys.is_in(held.implode())
 
 
 def chosen_positions(rows: pl.DataFrame, places: list[int], chosen: pl.Series) -> tuple[Position, ...]:

@@ -24,6 +24,7 @@ from smartico_sync.errors import (
 )
 from smartico_sync.observe.finding import NEXT, gist
 from smartico_sync.tracking.base_loop import GLANCE_S, GRACE_S, IDLE_S, BaseLoop, Standing
+from smartico_sync.tracking.clocks import steady_ms
 from smartico_sync.tracking.page_size import PageSize
 from smartico_sync.tracking.quiet import Quiet, due_ms, foreseen, rescan
 from smartico_sync.tracking.sender import Sender
@@ -191,16 +192,17 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
         at, source = time.monotonic(), self._equipment.source
         pace = "busy" if self._flight.scanning else pace
         holds: Literal["rows", "nothing"] = "nothing" if self._without_rows else "rows"
-        first = foreseen(session.reader, limit, pace, holds) if self._reading == "level" else None
+        begun_ms = steady_ms()
+        first = foreseen(session.reader, limit, pace, begun_ms, holds) if self._reading == "level" else None
         with within(span), source.reading(session.prepared.relation, first) as reading:
             session.checks.recognise(reading, session.reader)
-            read = session.reader.read(reading, limit, pace)
-        level = read.page.height < limit and read.through is None
+            read = session.reader.read(reading, limit, pace, begun_ms)
+            level = read.page.height < limit and read.through is None
+            if level and read.page.height:
+                session.checks.delivering(reading, read.after, read.page)
         requests: Requests = "spread" if level and self._reading == "level" else "full"
         self._reading = "level" if level else "behind"
         self._size.fit(read.page, self._reading)
-        if level and read.page.height:
-            session.checks.delivering(read.after, read.page)
         self._equipment.recorder.read(read, session.reader)
         self._level = began if level else None
         self._without_rows = 0 if read.has_rows else self._without_rows + 1

@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING
 import polars as pl
 from msgspec import Struct, field
 
-from smartico_sync.core.ledger_keys import ledger_keys
-from smartico_sync.sources.protocol import Scan
+from smartico_sync.core.ledger_keys import key_columns
+from smartico_sync.sources.protocol import Digest, Scan
 from smartico_sync.tracking.clocks import steady_ms
 from smartico_sync.tracking.quiet import CHEAP_MS, Again
 
 if TYPE_CHECKING:
     from smartico_sync.core.position import Position
     from smartico_sync.core.view_mapping import ViewMapping
-    from smartico_sync.sources.protocol import Digest, Reading
+    from smartico_sync.sources.protocol import Reading
 
-__all__ = ["MutationScan"]
+__all__ = ["SHARE", "MutationScan"]
 
 SLICE_ROWS = 1_000  # read again at once: some milliseconds
 MOST_ROWS = 500_000  # remembered: 8 MB a view
-SHARE = 20  # at most a twentieth of the time goes into it
+SHARE = 20  # at most a twentieth of the time goes into it, and as much into the digests of pages
 PAUSE_MS = 1_000
 AT_ONCE = 256  # rows of small pages that are hashed together: a query for each costs more than all else about it
 FEW_SLICES = 10  # of more the loop itself reads one after the other
@@ -39,12 +39,16 @@ def no_contents() -> pl.DataFrame:
 
 
 class Delivered(Struct):
-    """One page: everything after `after` up to `last`, so many `rows`. `contents`: [key UInt64, content UInt64], a row each."""
+    """One page: everything after `after` up to `last`, so many `rows`. `contents`: [key UInt64, content UInt64], a row each.
+
+    `digest`: what the source said of them when they were read; None where it was not asked, or they are others by now.
+    """
 
     after: Position | None
     last: Position
     rows: int
     at_ms: int
+    digest: Digest | None = None
     contents: pl.DataFrame = field(default_factory=no_contents)
 
 
@@ -70,9 +74,11 @@ class MutationScan:
         self.cost_ms = 0  # of the last slice
         self.turn = 0
 
-    def remember(self, after: Position | None, last: Position, page: pl.DataFrame) -> None:
-        """Add a page that was delivered."""
-        self.pages.append(Delivered(after, last, page.height, steady_ms()))
+    def remember(
+        self, after: Position | None, last: Position, page: pl.DataFrame, digest: Digest | None = None
+    ) -> None:
+        """Add a page that was delivered, with the digest of it that the same reading told."""
+        self.pages.append(Delivered(after, last, page.height, steady_ms(), digest))
         self.unread.append((self.pages[-1], page))
         if sum(rows.height for _, rows in self.unread) >= AT_ONCE:
             self.read()
@@ -96,8 +102,9 @@ class MutationScan:
         self.unread.clear()
 
     def contents(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """What rows hold, hashed, by their key."""
-        return pl.DataFrame({"key": ledger_keys(self.mapping, rows), "content": rows.select(self.columns).hash_rows()})
+        """What rows hold, hashed, by where they stand."""
+        keys, held = rows.select(sorted(key_columns(rows))), rows.select(self.columns)
+        return pl.DataFrame({"key": keys.hash_rows(), "content": held.hash_rows()})
 
     @property
     def due_ms(self) -> float:
@@ -113,12 +120,13 @@ class MutationScan:
         """When (steady) a slice is to be read, and until then the slices in which nothing has changed if their digests have not."""
         self.forget()
         slices: list[Slice] = []
+        digests: list[Digest | None] = []
         turn = 0
         while turn < len(self.pages) and len(slices) < FEW_SLICES:
             some = self.slice_from(turn)
             slices.append((some[0].after, some[-1].last))
+            digests.append(self.expected(some))
             turn += len(some)
-        digests = [self.unchanged.get(place) for place in slices]
         if turn < len(self.pages) or None in digests or self.cost_ms > CHEAP_MS:
             return self.due_ms, []
         pause = max(PAUSE_MS, self.cost_ms * SHARE)
@@ -142,14 +150,22 @@ class MutationScan:
         self.next_ms = steady_ms() + max(pause, self.cost_ms * SHARE)
         return None if rows is None or not rows.height else self.differing(some, rows)
 
+    def expected(self, some: list[Delivered]) -> Digest | None:
+        """The digest of a slice in which nothing has changed; None where it is not known."""
+        place = (some[0].after, some[-1].last)
+        return self.unchanged[place] if place in self.unchanged else together([page.digest for page in some])
+
     def unless_unchanged(self, reading: Reading, some: list[Delivered]) -> pl.DataFrame | None:
         """The rows of a slice as they are now; None where the source says that they are those in which nothing had changed.
 
-        It is asked from the second time on: the slice at the end of what is delivered is another one each time.
+        It is asked where that can be told: from the second time on, and at once where it told so when the pages were read.
         """
         place, high = (some[0].after, some[-1].last), some[-1].last.cursor
-        digest = reading.digest("rows", some[0].after, high) if place in self.unchanged else None
-        if digest is not None and digest == self.unchanged[place]:
+        expected = self.expected(some)
+        digest = (
+            reading.digest("rows", some[0].after, high) if expected is not None or place in self.unchanged else None
+        )
+        if digest is not None and digest == expected:
             return None
         if len(self.unchanged) > len(self.pages):
             self.unchanged.clear()
@@ -168,7 +184,7 @@ class MutationScan:
         self.unchanged.clear()
         newest = now.filter(differs)
         for page in some:
-            page.contents = page.contents.update(newest, on="key")
+            page.contents, page.digest = page.contents.update(newest, on="key"), None
         return rows.filter(differs)
 
     def slice(self) -> list[Delivered]:
@@ -188,3 +204,11 @@ class MutationScan:
             some.append(page)
             rows += page.rows
         return some
+
+
+def together(digests: list[Digest | None]) -> Digest | None:
+    """The digest of what follows one another; None where one is not known."""
+    known = [digest for digest in digests if digest is not None]
+    if len(known) < len(digests):
+        return None
+    return Digest(sum(digest.rows for digest in known), str(sum(int(digest.sum) for digest in known)))

@@ -72,19 +72,22 @@ class PageReader:
         """Whether rows may change once more under the cursor value with which they were read."""
         return self.mapping.kind.role == "profile" and self.relation.dated and self.grain.ms != 1
 
-    def read(self, reading: Reading, limit: int, pace: Pace) -> ReadResult:
-        """The next page, and what a rescan finds below it, from one snapshot. The head moves on in memory only."""
-        read = self.brought(reading, limit, pace)
+    def read(self, reading: Reading, limit: int, pace: Pace, begun_ms: int | None = None) -> ReadResult:
+        """The next page, and what a rescan finds below it, from one snapshot. The head moves on in memory only.
+
+        `begun_ms`: see ReadTime.
+        """
+        read = self.brought(reading, limit, pace, begun_ms)
         if read.page.height:
             self.head = position_at(read.page, read.page.height - 1)
         if read.ahead is not None:
             self.ahead = self.ahead.hold(read.ahead)
         return read
 
-    def brought(self, reading: Reading, limit: int, pace: Pace) -> ReadResult:
+    def brought(self, reading: Reading, limit: int, pace: Pace, begun_ms: int | None) -> ReadResult:
         """What one reading brings."""
         after = self.head
-        read_time = ReadTime(reading.clock_ms, steady_ms(), reading.snapshot, reading.server)
+        read_time = ReadTime(reading.clock_ms, steady_ms(), reading.snapshot, reading.server, begun_ms)
         bound = self.bound(reading, read_time)
         late = self.late or self.started(read_time)
         if late is None:

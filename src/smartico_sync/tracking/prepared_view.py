@@ -111,7 +111,7 @@ def prepare(configuration: Configuration, view: View, source: Source) -> Prepare
             f"view {view.name}: {', '.join(open_names)} would leave in the clear",
             hint="add the property to `pii.properties`, or leave the column out with `columns: {name: null}`",
         )
-    facts = source.facts()
+    facts = source.recent_facts()
     family: Family = "instant" if relation.epoch else relation.cursor_column.family
     definition = source.definition(relation)
     no_fence = facts.no_fence(family) or definition.unfenced

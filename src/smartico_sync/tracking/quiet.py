@@ -9,7 +9,6 @@ from msgspec import Struct
 
 from smartico_sync.core.cursor_time import now_ms
 from smartico_sync.sources.protocol import Asked, FirstPage, Landmarks, Scan
-from smartico_sync.tracking.clocks import steady_ms
 from smartico_sync.tracking.late_scan import scan_keys, told_by_digest
 
 if TYPE_CHECKING:
@@ -90,13 +89,15 @@ def rescan(reader: PageReader, read_time: ReadTime) -> tuple[float, tuple[Again,
     return next_scan.until_ms, (scan,)
 
 
-def foreseen(reader: PageReader, limit: int, pace: Pace, holds: Literal["rows", "nothing"]) -> FirstPage | None:
-    """What the next reading of a level view will ask for first; None where only the database can tell what is ahead."""
+def foreseen(
+    reader: PageReader, limit: int, pace: Pace, begun_ms: int, holds: Literal["rows", "nothing"]
+) -> FirstPage | None:
+    """What a reading of a level view that is begun now (steady ms) will ask for first; None where only the database can tell what is ahead."""
     relation = reader.relation
     ordered = not relation.dated or relation.epoch or relation.cursor_column.family == "instant"
     known = ordered or (relation.cursor_column.family == "timestamp" and relation.timezone == "UTC")
     if not known or reader.dated != "in order":
         return None
-    scan = reader.late.mechanism.expected(steady_ms(), pace) if reader.late is not None else None
+    scan = reader.late.mechanism.expected(begun_ms, pace) if reader.late is not None else None
     keys = scan_keys(scan) if scan is not None and not told_by_digest(scan, reader.found_nothing) else None
     return FirstPage(reader.head, limit, keys, holds)

@@ -21,7 +21,7 @@ from smartico_sync.observe.finding import NEXT
 from smartico_sync.sources.protocol import Landmarks, Scan
 from smartico_sync.tracking.anchor_lookup import highest, look_up
 from smartico_sync.tracking.clocks import steady_ms
-from smartico_sync.tracking.mutation_scan import MutationScan
+from smartico_sync.tracking.mutation_scan import SHARE, MutationScan
 from smartico_sync.tracking.null_counts import NullCounts
 from smartico_sync.tracking.quiet import Again
 from smartico_sync.tracking.redelivery import requested
@@ -51,6 +51,7 @@ REPLICATION_MS = 15_000  # a replica that stops is told within half a minute
 RARELY_MS = 3_600_000  # where it does not tell
 STEADY_MS = 600_000  # what a look tells besides, of a writer that stays open, is about hours
 ROWS_AT_ONCE = 1_000
+ENOUGH_TO_SUM_UP = 100  # rows of a page: fewer are read again for less than it costs to ask for their digest
 FRESH_MS = 1_000  # what was found when the view was opened need not be asked again by the poll that follows at once
 BACK_MS = 10_000  # clocks of one server are set back by less; further back it is another one
 
@@ -61,6 +62,7 @@ class CheckMemory(Struct):
     """What a view's checks remember for as long as the process lives. Used by the view's own loop only.
 
     `next_ms`, `next_replication_ms`: when the source is looked at, and asked how it follows its primary, again (steady clock).
+    `next_digest_ms`: when it may be asked for the digest of a page.
     `nulls`: rows without a place in the order.
     `sent_without`: keys of rows without a cursor that were delivered. `changed`: what the view reads now that it did not
     read before. `columns`: what changed in those that are sent, and `hint` what to do about it. `servers`: those whose rows were found to be the ones delivered, each with the clock at which it was last
@@ -69,6 +71,7 @@ class CheckMemory(Struct):
 
     next_ms: int = 0
     next_replication_ms: int = 0
+    next_digest_ms: int = 0
     nulls: NullCounts = field(default_factory=NullCounts)
     sent_without: DeliveredKeys = field(default_factory=DeliveredKeys)
     changed: str = ""
@@ -173,18 +176,32 @@ class SourceChecks:
             return None
         self.memory.next_replication_ms = steady_ms() + REPLICATION_MS
         try:
-            with source.reading(self.prepared.relation) as reading:
-                found = reading.replication()
+            found = source.recent_replication(self.prepared.relation)
         except SourceError:
             self.memory.next_replication_ms = steady_ms() + EVERY_MS
             return UNKNOWN
         self.memory.next_replication_ms = steady_ms() + next_ms(found)
         return found
 
-    def delivering(self, after: Position | None, page: pl.DataFrame) -> None:
-        """A page of a level view is on its way; what it holds is remembered for a while."""
+    def delivering(self, reading: Reading, after: Position | None, page: pl.DataFrame) -> None:
+        """A page of a level view goes on its way, from the reading that returned it; what it holds is remembered for a while."""
         if self.mutations is not None:
-            self.mutations.remember(after, position_at(page, page.height - 1), page)
+            last = position_at(page, page.height - 1)
+            digest = self.digest(reading, after, last) if page.height >= ENOUGH_TO_SUM_UP else None
+            self.mutations.remember(after, last, page, digest)
+
+    def digest(self, reading: Reading, after: Position | None, last: Position) -> Digest | None:
+        """What the source says of a page that it just returned, so that it need not be read again to be found unchanged.
+
+        None where it would take too much of the time; where it failed, and the page with it, it is not asked soon again.
+        """
+        began = steady_ms()
+        if began < self.memory.next_digest_ms:
+            return None
+        self.memory.next_digest_ms = began + RARELY_MS
+        digest = reading.digest("rows", after, last.cursor)
+        self.memory.next_digest_ms = steady_ms() + (steady_ms() - began) * SHARE
+        return digest
 
     def compare_anchors(self, reading: Reading, head: Position | None, watermark: Position | None) -> Landmarks | None:
         """Compare the rows delivered last with the source. ViewRegressed when it went back in time, by the view's policy.

@@ -13,7 +13,7 @@ from smartico_sync.core.late_commit.delivered_keys import DeliveredKeys
 from smartico_sync.core.late_commit.fence import Fence
 from smartico_sync.core.late_commit.gaps import Gaps
 from smartico_sync.core.late_commit.lookback import Lookback
-from smartico_sync.core.late_commit.mechanism import KeyScan, Mark, Page
+from smartico_sync.core.late_commit.mechanism import AskIds, KeyScan, Mark, Page
 from smartico_sync.core.restore_detection import ANCHORS, Facts, judge
 
 AHEAD = 3  # pages read before the first is acknowledged
@@ -123,7 +123,11 @@ class Poller:
             self.start(read_time)
         self.read_time = read_time
         busy = any(sent.page.scan is not None for sent in self.flying)
+        foreseen = self.late.expected(read_time.scan_ms, "busy" if busy else self.pace)
         self.late, scan = self.late.rescan(read_time, "busy" if busy else self.pace)
+        assert foreseen == (None if isinstance(scan, AskIds) else scan), (
+            "what a reading asks for is known when it is begun"
+        )
         through = self.late.safe_upper_bound
         rows = reading.page(self.position, self.limit, through)
         if len(rows) == self.limit:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from bisect import bisect_left
-from functools import reduce
+from functools import cache, reduce
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -17,7 +17,7 @@ from smartico_sync.core.few_texts import FEW
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["DeliveredKeys"]
+__all__ = ["DeliveredKeys", "no_keys"]
 
 CHUNK = 1_048_576  # keys: chunks are merged up to here, and forgotten only as a whole
 ALIKE = 8  # chunks of like size: more are merged, so that there are few to search and each key moves a few times only
@@ -25,6 +25,12 @@ ALIKE = 8  # chunks of like size: more are merged, so that there are few to sear
 RECENT = 256
 # A binary search of one key costs about what five cost to be put into a hash set: few keys are searched for, many hashed.
 SEARCH = 5
+
+
+@cache
+def no_keys() -> pl.Series:
+    """The keys of no row: asked for by each start of a view, and made once."""
+    return pl.Series("key", dtype=pl.UInt64)
 
 
 class Chunk(Struct, frozen=True):
@@ -42,7 +48,7 @@ class DeliveredKeys(Struct, frozen=True):
     """
 
     chunks: tuple[Chunk, ...] = field(default=())
-    held: pl.Series = field(default_factory=lambda: pl.Series(dtype=pl.UInt64))
+    held: pl.Series = field(default_factory=no_keys)
     recent: Mapping[int, int] = field(default_factory=dict)
     """Keys that came after those of the chunks, a handful at a time, each with its sequence."""
 
@@ -111,9 +117,14 @@ class DeliveredKeys(Struct, frozen=True):
 
     def same(self, rows: pl.Series, bits: int) -> pl.Series:
         """Return a Boolean Series: true where a key is known that is this one but for its lowest bits, which are 0 in `rows`."""
+        low = (1 << bits) - 1
+        if rows.len() <= FEW:
+            recent = {key - (key & low) for key in self.recent}
+            chunks = [*(chunk.keys for chunk in self.chunks), self.held]
+            there = [row in recent or any(holds_alike(chunk, row, low) for chunk in chunks) for row in rows.to_list()]
+            return few_columns.column("truth", there)
         wanted = rows.cast(pl.UInt64)
         met = pl.repeat(value=False, n=wanted.len(), dtype=pl.Boolean, eager=True)
-        low = (1 << bits) - 1
         for chunk in self.parts:
             if not chunk.len():
                 continue
@@ -139,6 +150,15 @@ def holds(chunk: pl.Series, key: int) -> bool:
     """Whether a sorted chunk holds a key."""
     place = bisect_left(chunk, key)
     return place < chunk.len() and chunk[place] == key
+
+
+def holds_alike(chunk: pl.Series, row: int, low: int) -> bool:
+    """Whether a sorted chunk holds a key that is this one but for its lowest bits, which are 0 in the row and 1 in `low`."""
+    place = bisect_left(chunk, row)
+    if place == chunk.len():
+        return False
+    nearest = int(chunk[place])
+    return nearest - (nearest & low) == row
 
 
 def found(chunk: pl.Series, wanted: pl.Series) -> pl.Series:

@@ -133,9 +133,8 @@ class Fence(Struct, frozen=True):
         aim = self.aim and self.stamped(self.aim, read_time)
         # Asked of each snapshot anew: a pool of replicas may answer from one that is further back.
         safe_upper_bound = aim.mark.position.cursor if aim and passed(aim, read_time) else None
-        return replace(self, heads=heads, aim=aim, safe_upper_bound=safe_upper_bound), heads.scan(
-            read_time.steady_ms, pace
-        )
+        fence = replace(self, heads=heads, aim=aim, safe_upper_bound=safe_upper_bound)
+        return fence, heads.scan(read_time.scan_ms, pace)
 
     def stamped(self, head: PendingHead, read_time: ReadTime) -> PendingHead:
         """Stamp the head if it has waited long enough.

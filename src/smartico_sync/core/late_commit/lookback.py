@@ -142,7 +142,7 @@ class Lookback(Struct, frozen=True):
 
     def rescan(self, read_time: ReadTime, pace: Pace) -> tuple[Lookback, KeyScan | None]:
         """See `late.Mechanism`."""
-        return self, self.heads.scan(read_time.steady_ms, pace)
+        return self, self.heads.scan(read_time.scan_ms, pace)
 
     def expected(self, steady_ms: int, pace: Pace) -> KeyScan | None:
         """See `late.Mechanism`."""

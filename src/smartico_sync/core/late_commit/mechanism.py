@@ -54,12 +54,20 @@ class ReadTime(Struct, frozen=True):
     monotonic clock of ours. `snapshot`: None where the engine has none; its xmax must be the next id to be given out
     (PostgreSQL's own snapshot xmax is only one past the last that *ended*). `server`: which of several servers behind one
     address answered, empty where that cannot be known. Transaction ids mean something among those of one server only.
+    `begun_ms`: when it was begun, by the same clock as `steady_ms`, which is read once the snapshot is there: what is to be
+    scanned is decided as of then. None where nothing was decided before.
     """
 
     clock_ms: int
     steady_ms: int
     snapshot: Snapshot | None = None
     server: str = ""
+    begun_ms: int | None = None
+
+    @property
+    def scan_ms(self) -> int:
+        """Return the moment (steady) as of which a scan is due."""
+        return self.steady_ms if self.begun_ms is None else self.begun_ms
 
 
 class Mark(Struct, frozen=True):
@@ -190,7 +198,7 @@ class Mechanism(Protocol):
         """Decide what to look at again in this reading. Call it in every reading; adopt the returned mechanism at once."""
 
     def expected(self, steady_ms: int, pace: Pace) -> KeyScan | None:
-        """Return the scan of keys that `rescan` will ask for in a reading at that time; None where none is foreseen."""
+        """Return the scan of keys that `rescan` asks for in a reading that is begun then; None where none is foreseen."""
 
     def due_ms(self, read_time: ReadTime) -> float:
         """Return when (steady) a reading is wanted next, if no row comes until then: not in the future where the next is."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -15,10 +16,10 @@ from smartico_sync.sources.kit.values import FALSE, TRUE
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from smartico_sync.core.few_columns import Held
+    from smartico_sync.core.few_columns import Held, Typed
     from smartico_sync.core.relation import Column, Family
 
-__all__ = ["BOOLEANS", "NO_NUMBERS", "plain"]
+__all__ = ["BOOLEANS", "NO_NUMBERS", "few_rows", "plain"]
 
 NO_NUMBERS = ("NaN", "Infinity", "-Infinity")
 BOOLEANS = {**dict.fromkeys(TRUE, True), **dict.fromkeys(FALSE, False)}
@@ -30,38 +31,55 @@ EPOCH = dt.date(1970, 1, 1).toordinal()
 START = dt.datetime(1970, 1, 1)  # noqa: DTZ001 - in UTC, as all times here
 
 
-def plain(
-    columns: Sequence[Column], texts: Sequence[pl.Series | Sequence[str | None]], timezone: str
-) -> list[pl.Series] | None:
+def plain(columns: Sequence[Column], texts: Sequence[pl.Series], timezone: str) -> list[pl.Series] | None:
     """The columns as typed values; None where any text is written in another way, and has to be looked at with more care.
 
     A series of anything but texts stays as it is.
     """
     made = []
     for column, text in zip(columns, texts, strict=True):
-        name, family = column.name, column.family
-        if isinstance(text, pl.Series):
-            if text.dtype != pl.String:
-                made.append(text.alias(name))
-                continue
-            values: Sequence[str | None] = text.to_list()
-        else:
-            values = text
-        read = READERS.get(family)
-        if read is None:
-            if family == "binary" or (family == "decimal" and not set(values).isdisjoint(NO_NUMBERS)):
-                return None
-            made.append(few_columns.column("text", values, name))
+        if text.dtype != pl.String:
+            made.append(text.alias(column.name))
             continue
-        if family == "timestamp" and timezone != "UTC":
+        values = as_stored(column.family, text.to_list(), timezone)
+        if values is None:
             return None
-        try:
-            numbers = [None if value is None else read(value) for value in values]
-        except (ValueError, KeyError):
-            return None
-        held = few_columns.column(STORED[family], numbers, name)
-        made.append(held if family in AS_STORED else held.cast(dtype(family)))
+        held = few_columns.column(STORED.get(column.family, "text"), values, column.name)
+        kind = STANDS_FOR.get(column.family)
+        made.append(held if kind is None else held.cast(kind()))
     return made
+
+
+def few_rows(
+    columns: Sequence[Column],
+    positions: Sequence[tuple[str, int]],
+    texts: Sequence[Sequence[str | None]],
+    timezone: str,
+) -> pl.DataFrame | None:
+    """A frame of a handful of rows of texts, as `plain` reads them, and behind its columns those that hold positions."""
+    made: list[Typed] = []
+    for column, text in zip(columns, texts, strict=False):
+        values = as_stored(column.family, text, timezone)
+        if values is None:
+            return None
+        kind = STANDS_FOR.get(column.family)
+        made.append((column.name, STORED.get(column.family, "text"), values, None if kind is None else kind()))
+    made += [(name, "text", texts[index], None) for name, index in positions]
+    return few_columns.typed(made)
+
+
+def as_stored(family: Family, texts: Sequence[str | None], timezone: str) -> Sequence[Any] | None:
+    """What a column of that family holds, see STORED; None as for `plain`."""
+    read = READERS.get(family)
+    if read is None:
+        odd = family == "binary" or (family == "decimal" and not set(texts).isdisjoint(NO_NUMBERS))
+        return None if odd else texts
+    if family == "timestamp" and timezone != "UTC":
+        return None
+    try:
+        return [None if text is None else read(text) for text in texts]
+    except (ValueError, KeyError):
+        return None
 
 
 def integer(text: str) -> int:
@@ -109,7 +127,9 @@ STORED: dict[Family, Held] = {
     "date": "day number", "timestamp": "whole number", "instant": "whole number",
 }  # fmt: skip
 """What these make."""
-AS_STORED: frozenset[Family] = frozenset({"integer", "float", "boolean"})  # the dtype of the others is another
+STANDS_FOR: dict[Family, Callable[[], pl.DataType]] = {
+    family: partial(dtype, family) for family in ("date", "timestamp", "instant")
+}  # the others are what they are stored as
 
 READERS: dict[Family, Callable[[str], object]] = {
     "integer": integer,

@@ -12,6 +12,7 @@ from smartico_sync.core.late_commit.view_definition import UNKNOWN
 from smartico_sync.errors import SourceCancelled, SourceError, SourceRefused, SourceUnreachable, ViewAltered
 from smartico_sync.sources.kit.alterations import alteration
 from smartico_sync.sources.kit.reading import BaseReading
+from smartico_sync.sources.kit.recent import Recent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.late_commit.view_definition import ViewDefinition
     from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Column, Relation
+    from smartico_sync.core.replication import Replication
     from smartico_sync.sources.kit.login import BaseLogin
     from smartico_sync.sources.protocol import Asked, FirstPage, News, Plan, ServerFacts
 
@@ -45,6 +47,8 @@ class BaseSource(ABC, Generic[S, R]):
         self.name = name
         self.engine = login.engine.scheme
         self.encryption = login.standing
+        self._facts: Recent[ServerFacts] = Recent()
+        self._replication: Recent[Replication] = Recent()
         self._answers: dict[Relation, tuple[str, ...]] = {}
         self._place = f"source {name} ({login.place})"
 
@@ -76,6 +80,8 @@ class BaseSource(ABC, Generic[S, R]):
                         self._make_sure(session, relation)
                         self._answers[relation] = reading.answered
             except (ViewAltered, SourceUnreachable, SourceRefused, SourceCancelled):
+                self._facts.forget()
+                self._replication.forget()
                 raise
             except (SourceError, TypeError, ValueError):  # what values of another type do to whoever expects them
                 altered = self._altered(session, relation)
@@ -122,6 +128,20 @@ class BaseSource(ABC, Generic[S, R]):
         """What the server is."""
         with self._session() as session:
             return self.ask_facts(session)
+
+    def recent_facts(self) -> ServerFacts:
+        """The same, asked once for all views that are opened together."""
+        return self._facts.get(self.facts)[0]
+
+    def recent_replication(self, relation: Relation) -> Replication:
+        """How it stands in its replication, asked likewise."""
+
+        def ask() -> Replication:
+            with self.reading(relation) as reading:
+                return reading.replication()
+
+        found, ago_s = self._replication.get(ask)
+        return replace(found, now_ms=found.now_ms + int(ago_s * 1000)) if found.now_ms else found
 
     def hidden(self, relation: Relation) -> str:  # noqa: ARG002  - for engines that tell
         """What keeps rows from this user."""

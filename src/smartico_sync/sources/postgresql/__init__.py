@@ -37,6 +37,7 @@ TYPES = """WITH RECURSIVE up(first, oid, typname, typtype, typcategory, typbaset
  UNION ALL SELECT up.first, t.oid, t.typname, t.typtype, t.typcategory, t.typbasetype
  FROM pg_type t JOIN up ON up.typtype = 'd' AND t.oid = up.typbasetype)
  SELECT first, typname, typtype, typcategory, format_type(oid, -1) FROM up WHERE typtype <> 'd'"""
+BUILT_IN = 10_000  # below it PostgreSQL's own developers gave out the oids, by hand and for ever
 POLICY = "row-level security policy"
 RELATIONS = """SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname)
  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -59,6 +60,7 @@ class PostgresSource(PooledSource[Session, PostgresReading]):
     def __init__(self, name: str, config: SourceConfig) -> None:
         login = Login(config)
         super().__init__(name, login, lambda place: Session(login, place))
+        self._built_in: dict[int, Column] = {}  # the types that were asked for so far, and are the same in every server
         self._stars: dict[tuple[str, str | None, str | None], tuple[tuple[str, ...], tuple[int, ...]]] = {}
 
     def _defined(self, session: Session, relation: str) -> ViewDefinition:
@@ -77,7 +79,9 @@ class PostgresSource(PooledSource[Session, PostgresReading]):
     def _columns(self, session: Session, relation: Relation) -> tuple[Column, ...]:
         star = _star(session, relation)
         self._stars[relation.name, relation.relation, relation.query] = star.names, star.types
-        known = _types(session, set(star.types), f"view {relation.name}")
+        unknown = set(star.types) - self._built_in.keys()
+        known = {**self._built_in, **_types(session, unknown, f"view {relation.name}")}
+        self._built_in = {oid: column for oid, column in known.items() if oid < BUILT_IN}
         return tuple(replace(known[oid], name=column) for column, oid in zip(star.names, star.types, strict=True))
 
     def _in_doubt(self, reading: PostgresReading) -> bool:

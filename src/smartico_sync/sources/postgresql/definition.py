@@ -57,9 +57,10 @@ def ask_definition(session: Session, *relations: str) -> ViewDefinition:
     written = (".".join(quoted(part) for part in names_of(relation)) for relation in relations)
     names = ", ".join(f"(to_regclass({literal(each)})::oid)" for each in written)
     what, beneath = f"relation {', '.join(relations)}", BENEATH.format(names=names)
-    rows = session.run(PARTS.format(beneath=beneath), what)[0].rows
-    parts = tuple(Part(name or "", KINDS.get(kind or "", "table"), sql or "") for name, kind, sql in rows)
-    sequences = session.run(SEQUENCES.format(beneath=beneath, owned=OWNED, most=MOST), what)[0].rows
+    of_sequences = SEQUENCES.format(beneath=beneath, owned=OWNED, most=MOST)
+    made_of, handed_out = session.run(f"{PARTS.format(beneath=beneath)};{of_sequences}", what)
+    parts = tuple(Part(name or "", KINDS.get(kind or "", "table"), sql or "") for name, kind, sql in made_of.rows)
+    sequences = handed_out.rows
     told = [
         ("" if named == "t" else "perhaps ")
         + (f"{name} INCREMENT BY {increment}" if increment not in ("1", "-1") else f"{name} CACHE {cache}")

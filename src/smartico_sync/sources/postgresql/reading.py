@@ -56,6 +56,7 @@ class PostgresReading(ColumnReading[Session]):
     star: Answer | None = None
     """The view's columns as they were after all that was asked, where the beginning of the reading brought them."""
     _came: Sequence[tuple[Statement, Mapping[str, str | int], Answer]] = ()
+    _before = ""  # what goes with the next statement
     _bytes: Literal["text", "some that are no text"] = "text"  # of all that this reading was answered
 
     def begin(self) -> None:
@@ -94,7 +95,8 @@ class PostgresReading(ColumnReading[Session]):
     def ask(self, statement: str) -> Answer:
         """One statement in the reading's transaction."""
         self.star = None
-        return self.session.run(statement, self.what)[0]
+        before, self._before = self._before, ""
+        return self.session.run(f"{before}{statement}", self.what)[-1]
 
     def value(self, statement: Statement, values: Mapping[str, str | int]) -> str | None:
         """The first value of a statement."""
@@ -114,8 +116,12 @@ class PostgresReading(ColumnReading[Session]):
         return told(self.ask(digest_of(self.relation, landmarks)))
 
     def within(self, statement: Statement, patience_ms: int) -> Statement:
-        """The server's own timeout, for the rest of the transaction."""
-        self.ask(f"SELECT set_config('statement_timeout', '{patience_ms}', true)")
+        """The server's own timeout, for the rest of the transaction; set in the same round trip where it then holds at once."""
+        limit = f"SELECT set_config('statement_timeout', '{patience_ms}', true);"
+        if self.session.version < FIRST_TO_TIME_EACH:
+            self.ask(limit)
+        else:
+            self._before = limit
         return statement
 
     def null_scan(self) -> NullScan:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
-from smartico_sync.core import few_columns
 from smartico_sync.core.picked import table
 from smartico_sync.sources.kit import keyless_pages, whole_ties
-from smartico_sync.sources.kit.few_values import plain
+from smartico_sync.sources.kit.few_values import few_rows
 from smartico_sync.sources.kit.frames import empty
 from smartico_sync.sources.kit.pool import Link
 from smartico_sync.sources.kit.positions import (
@@ -191,12 +190,9 @@ class ColumnReading(SqlReading[S]):
 
     def few(self, statement: Statement, texts: Sequence[Sequence[str | None]]) -> pl.DataFrame | None:
         """A handful of rows of texts, typed; None where that takes a closer look."""
-        made = plain(statement.columns, texts[: len(statement.columns)], self.relation.timezone)
-        if made is None:
-            return None
-        made += [few_columns.column("text", texts[index], name) for name, index in statement.positions]
-        self.fitting = table(made)
-        return self.fitting
+        made = few_rows(statement.columns, statement.positions, texts, self.relation.timezone)
+        self.fitting = made if made is not None else self.fitting
+        return made
 
     def framed(self, statement: Statement, series: Sequence[pl.Series]) -> pl.DataFrame:
         """What a statement selected, typed."""
