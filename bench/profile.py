@@ -32,6 +32,7 @@ from smartico_sync.sandbox.api import Sandbox
 
 MODULES, LIBRARIES = 12, 8  # that are printed
 LOOKS = 2.5  # ours, perf's, and what lies between
+RARELY_S = "0.01"  # between samples of what goes on for long
 STOPPED_S = 3.0  # without a word of the sampler, which writes twice a second
 SAMPLED = (sys.executable, "-m", "bench.sampling")
 PERF = ("perf", "record", "-q", "-e", "cpu-clock", "-F", "499")
@@ -91,6 +92,7 @@ WRITERS = {"trickle": trickling, "live": rows_all_the_time}
 
 def at_work(what: str) -> None:
     """One view with rows all the time; or many, once what follows a start is over, idle or with a row a second each."""
+    ENVIRONMENT.setdefault("BENCH_SAMPLE_S", RARELY_S)
     with tempfile.TemporaryDirectory(prefix="smartico-sync-profile-") as home:
         file = Path(home) / "spent"
         with (level if what == "live" else watched)(*SAMPLED, str(file)) as at:
@@ -99,7 +101,9 @@ def at_work(what: str) -> None:
                 before, began = json.loads(file.read_text()), time.monotonic()
                 time.sleep(SECONDS)
                 if time.time() - file.stat().st_mtime > STOPPED_S:
-                    raise SystemExit("the sampler has stopped, as it does now and then on Python 3.11: run it again")
+                    raise SystemExit(
+                        "the daemon ended under the sampler, as it does now and then on Python 3.11: run it again"
+                    )
                 after, took = json.loads(file.read_text()), time.monotonic() - began
                 told(less(after, before), took * 1000, "ms a second")
                 if shutil.which("perf"):

@@ -1,6 +1,6 @@
 """Which verb the CPU of the daemon goes to, sampled from inside it: nothing has to be installed, and nothing of it is changed.
 
-A thousand times a second what each thread's own clock says since the last sample goes to the verb of what it does: the innermost
+Some hundred or thousand times a second what each thread's own clock says since the last sample goes to the verb of what it does: the innermost
 frame that has one; where it waits by now, to what it did before. What is of no thread of Python's is of polars' own: it goes to
 whoever waits for a query, and where several do, in equal parts.
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import atexit
 import json
+import os
 import sys
 import threading
 import time
@@ -21,7 +22,8 @@ from types import FrameType
 
 __all__ = ["OVER", "VERBS", "WRITE_EVERY_S", "verb_of"]
 
-EVERY_S = 0.001
+# Each look at the frames of threads that run may be the process's last on Python 3.11: what is looked at for long is looked at less often.
+EVERY_S = float(os.environ.get("BENCH_SAMPLE_S", "0.001"))
 SWITCH_S = 0.0003  # until a thread that runs gives way to the sampler: a poll of one row takes some milliseconds
 WAITS = ("/threading.py", "/queue.py", "/selectors.py", "/socketserver.py", "tracking/mailbox.py", "tracking/clocks.py")
 WRITE_EVERY_S = 0.5

@@ -13,6 +13,7 @@ import pytest
 from smartico_sync.config.load import load
 from smartico_sync.daemon.wiring import assemble
 from smartico_sync.sources.sqlite import reading
+from smartico_sync.tracking import loop as view_loop
 from smartico_sync.tracking import mutation_scan, page_reader
 
 VIEW = """
@@ -48,8 +49,8 @@ def test_the_hour_that_happens_twice_loses_nothing_and_doubles_nothing(operator,
     path = tmp_path / "replica.db"
     clock = Clock(datetime(2026, 10, 24, 23, 30, tzinfo=UTC))
     monkeypatch.setattr(reading, "time", clock)
-    monkeypatch.setattr(page_reader, "steady_ms", clock.steady_ms)
-    monkeypatch.setattr(mutation_scan, "steady_ms", clock.steady_ms)
+    for module in (view_loop, page_reader, mutation_scan):
+        monkeypatch.setattr(module, "steady_ms", clock.steady_ms)
     operator.configure(f"sqlite:///{path}\n    timezone: Europe/Malta", VIEW)
     with closing(sqlite3.connect(path, isolation_level=None)) as writer, ExitStack() as stack:
         writer.execute(
