@@ -20,9 +20,10 @@ from pathlib import Path
 import orjson
 import psycopg
 
-from bench.__main__ import COMMAND, ENVIRONMENT
+from bench.__main__ import COMMAND
 from bench.data import CASINO, casino_sql
 from bench.figures import keep
+from bench.processes import daemon
 from bench.slow_player import serve
 from bench.trickle import spent
 from servers.postgresql import Server
@@ -102,19 +103,12 @@ def level(*words: str) -> Iterator[Live]:
             f"views: [{VIEW} type: {{column: tx_type, bet: BET, win: WIN}}}}]\n"
         )
         config.chmod(0o600)
-        with (home / "log").open("wb") as log:
-            daemon = subprocess.Popen(
-                [*words, "run", "--config", str(config)], cwd=home, stdout=log, stderr=log, env=ENVIRONMENT
-            )
-        try:
-            until(lambda: api.events >= THERE or daemon.poll() is not None, 0.1)
+        with daemon(config, *words) as process:
+            until(lambda: api.events >= THERE or process.poll() is not None, 0.1)
             time.sleep(SETTLE_S)
-            if daemon.poll() is not None:
+            if process.poll() is not None:
                 raise SystemExit((home / "log").read_text())
-            yield Live(daemon, server, api)
-        finally:
-            daemon.terminate()
-            daemon.wait()
+            yield Live(process, server, api)
     finally:
         http.shutdown()
         server.remove()

@@ -6,11 +6,13 @@ import os
 import subprocess
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from bench.rivals import ENVIRONMENT
 
-__all__ = ["Took", "ended", "timed"]
+__all__ = ["Took", "daemon", "ended", "timed"]
 
 LOOK_S = 0.05
 
@@ -25,6 +27,20 @@ def timed(command: list[str], cwd: Path) -> Took:
     if code:
         raise SystemExit(f"{command} ended with {code}")
     return took
+
+
+@contextmanager
+def daemon(config: Path, *words: str) -> Iterator[subprocess.Popen[bytes]]:
+    """The daemon over this configuration, started by these words; what it prints goes into `log` beside it."""
+    with (config.parent / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [*words, "run", "--config", str(config)], cwd=config.parent, stdout=log, stderr=log, env=ENVIRONMENT
+        )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait()
 
 
 def ended(process: subprocess.Popen[bytes], began: float) -> tuple[int, Took]:

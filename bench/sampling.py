@@ -115,9 +115,8 @@ class Sampler:
             time.sleep(EVERY_S)
             try:
                 self.sample()
-            except (
-                Exception
-            ):  # threads end, and Python 3.11 may hand out what is no frame; the next sample has what this one lacks
+            # Threads end, and Python 3.11 may hand out what is no frame; the next sample has what this one lacks.
+            except Exception:
                 self.missed += 1
             if time.monotonic() - written >= WRITE_EVERY_S:
                 written = time.monotonic()

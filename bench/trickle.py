@@ -22,7 +22,8 @@ import httpx
 
 from bench.data import CASINO, USERS, casino_sql, users_sql
 from bench.figures import keep
-from bench.rivals import COMMAND, ENVIRONMENT
+from bench.processes import daemon
+from bench.rivals import COMMAND
 from servers.postgresql import Server, free_port
 from smartico_sync.pii.keys import new_key
 from waiting import until
@@ -100,17 +101,10 @@ def watched(*words: str) -> Iterator[Watched]:
             f"sources: {{db: {{url: '{server.url()}'}}}}\nviews:\n{''.join(views)}"
         )
         config.chmod(0o600)
-        with (home / "log").open("wb") as errors:
-            daemon = subprocess.Popen(
-                [*words, "run", "--config", str(config)], cwd=home, stdout=subprocess.DEVNULL, stderr=errors, env=ENVIRONMENT
-            )  # fmt: skip
-        try:
+        with daemon(config, *words) as process:
             until(lambda: listens(f"http://{health}"), 0.5)
             time.sleep(SETTLE_S)
-            yield Watched(daemon, f"http://{health}", server)
-        finally:
-            daemon.terminate()
-            daemon.wait()
+            yield Watched(process, f"http://{health}", server)
     finally:
         api.terminate()
         api.wait()
