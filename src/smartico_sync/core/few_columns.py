@@ -10,7 +10,7 @@ import polars as pl
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-__all__ = ["Held", "Typed", "column", "dtypes", "frame", "shape", "typed"]
+__all__ = ["Held", "Typed", "column", "dtypes", "frame", "held_as", "shape", "typed"]
 
 Held: TypeAlias = Literal["text", "bytes", "whole number", "day number", "number", "hash", "place", "truth"]
 """What a column holds: String, Binary, Int64, Int32, Float64, UInt64, UInt32 or Boolean."""
@@ -47,6 +47,11 @@ def typed(columns: Iterable[Typed]) -> pl.DataFrame:
 def shape(rows: pl.DataFrame) -> tuple[str, ...]:
     """The names of a frame's columns, and then what polars calls their dtypes: equal where the schema is, and asked in two calls."""
     return (*rows.columns, *rows._df.dtype_strings())  # noqa: SLF001 - `dtypes` makes an object of each
+
+
+def held_as(dtype: pl.DataType) -> Held | None:
+    """What a column of that dtype holds; None for one that is not among them."""
+    return next((held for held, known in dtypes().items() if known == dtype), None)
 
 
 @cache

@@ -230,7 +230,7 @@ def plainly(column: Column, target: PropertyType, dtype: pl.DataType, hints: Hin
 
 def readings(dtype: pl.DataType) -> dict[Way, Reading]:
     """Each of these ways, of one value."""
-    held = next((held for held, known in few_columns.dtypes().items() if known == dtype), None)
+    held = few_columns.held_as(dtype)
     moments: dict[Way, Reading] = {
         numbers_as_text: Reading("text", str),
         milliseconds: Reading("whole number", lambda at: microseconds(at) // 1000),

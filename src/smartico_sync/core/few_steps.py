@@ -230,7 +230,7 @@ def told(names: Sequence[str], mapping: ViewMapping) -> FewTold:
 
 def held_as(dtype: pl.DataType) -> Held:
     """What a column of that dtype holds."""
-    found = next((held for held, known in few_columns.dtypes().items() if known == dtype), None)
+    found = few_columns.held_as(dtype)
     if found is None:
         raise Unusual
     return found

@@ -41,6 +41,7 @@ __all__ = [
     "anchors_of",
     "contents_of",
     "held_against_rules",
+    "key_names",
     "ledger_of",
     "optional_properties",
     "position_at",

@@ -73,15 +73,13 @@ class Protection(Struct, frozen=True):
             held = {name: frame.get_column(name).to_list() for name in (BRAND, USER, *names)}
         brands = [self.aliases.get(brand, brand) for brand in held[BRAND]] if self.aliases else held[BRAND]
         players = list(zip(brands, held[USER], strict=True))
-        bound = getattr(
-            encryptor, "encrypt_for", None
-        )  # of a BindingEncryptor: to ask for that protocol takes longer than a value
+        # Of a BindingEncryptor: to ask for that protocol takes longer than a value.
+        bound = getattr(encryptor, "encrypt_for", None)
         made = []
         for name in names:
             values = held[name]
-            if any(
-                value is not None and value.__class__ is not str for value in values
-            ):  # polars prints what is no text
+            # What is no text, polars prints.
+            if any(value is not None and value.__class__ is not str for value in values):
                 values = frame.get_column(name).cast(pl.String).to_list()
             there = [place for place, value in enumerate(values) if value is not None]
             texts = [values[place] for place in there]

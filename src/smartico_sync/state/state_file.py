@@ -71,9 +71,8 @@ class StateFile:
         self._own_files = path, path.with_name(path.name + "-wal")
         self._files = {file: inode(file.stat()) for file in self._own_files if file.exists()}
         self._log_bytes = 0
-        self._log: int | None = (
-            None  # its descriptor: to be closed whenever, since SQLite's own locks are on other files
-        )
+        # The log's descriptor: to be closed whenever, since SQLite's own locks are on other files.
+        self._log: int | None = None
         self._commits: Together[Callable[[Statements], object]] = Together(self._turn, self._write)
         self._flushing = threading.Lock()
         self._flushes: Together[None] = Together(self._flushing, self._flush)

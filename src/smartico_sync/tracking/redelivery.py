@@ -11,7 +11,7 @@ from smartico_sync.core.events import EID, POSITION
 from smartico_sync.core.ledger_keys import ledger_keys
 from smartico_sync.core.mapping import events
 from smartico_sync.core.outcome import Retried, due_at_once
-from smartico_sync.core.pipeline import contents_of, position_at, positions_of
+from smartico_sync.core.pipeline import contents_of, key_names, position_at, positions_of
 from smartico_sync.core.position import Position
 from smartico_sync.core.profile_age import cursors
 from smartico_sync.core.reason_codes import GONE, MUTATED
@@ -159,6 +159,5 @@ def newest(reading: Reading, mapping: ViewMapping, rows: pl.DataFrame, some: pl.
 
 def key_texts(rows: pl.DataFrame) -> list[str]:
     """The key of each row as one text."""
-    names = [name for name in rows.columns if name.startswith("@key.")]
-    texts = [pl.format("{}:{}", pl.col(name).str.len_bytes(), name) for name in names]
+    texts = [pl.format("{}:{}", pl.col(name).str.len_bytes(), name) for name in key_names(rows)]
     return list(rows.select(pl.concat_str(texts)).to_series())

@@ -57,10 +57,15 @@ class DeliveredKeys(Struct, frozen=True):
         return sum(chunk.keys.len() for chunk in self.chunks) + self.held.len() + len(self.recent)
 
     @property
+    def older(self) -> list[pl.Series]:
+        """Return all keys but the recent ones, each part sorted."""
+        return [*(chunk.keys for chunk in self.chunks), self.held]
+
+    @property
     def parts(self) -> list[pl.Series]:
         """Return all keys, each part sorted."""
         recent = [few_columns.column("hash", sorted(self.recent))] if self.recent else []
-        return [*(chunk.keys for chunk in self.chunks), *recent, self.held]
+        return [*self.older, *recent]
 
     def append(self, seq: int, keys: pl.Series) -> DeliveredKeys:
         """Add the keys that a commit put into the ledger. `seq` never falls."""
@@ -99,7 +104,7 @@ class DeliveredKeys(Struct, frozen=True):
 
     def is_older(self, key: int) -> bool:
         """Return whether a key is known, and not for a recent one."""
-        return any(holds(chunk.keys, key) for chunk in self.chunks) or holds(self.held, key)
+        return any(holds(part, key) for part in self.older)
 
     def unseen(self, keys: pl.Series) -> pl.Series:
         """Return a Boolean Series, as long as `keys`: true where the key is not known."""
@@ -120,8 +125,8 @@ class DeliveredKeys(Struct, frozen=True):
         low = (1 << bits) - 1
         if rows.len() <= FEW:
             recent = {key - (key & low) for key in self.recent}
-            chunks = [*(chunk.keys for chunk in self.chunks), self.held]
-            there = [row in recent or any(holds_alike(chunk, row, low) for chunk in chunks) for row in rows.to_list()]
+            older = self.older
+            there = [row in recent or any(holds_alike(part, row, low) for part in older) for row in rows.to_list()]
             return few_columns.column("truth", there)
         wanted = rows.cast(pl.UInt64)
         met = pl.repeat(value=False, n=wanted.len(), dtype=pl.Boolean, eager=True)
