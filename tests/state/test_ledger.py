@@ -6,7 +6,7 @@ from collections import Counter
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from smartico_sync.core.records import Commit
@@ -33,6 +33,7 @@ def test_packing_loses_nothing(rows):
 
 
 @given(st.lists(st.tuples(st.none() | KEYS, st.none() | st.integers(-(2**63), 2**63 - 1) | HOURS), max_size=20))
+@example([(0, 0), (0, -(2**63) + 1)])
 @settings(max_examples=60, deadline=None)
 def test_a_handful_is_packed_as_many_are(rows):
     """The same page and counts, whichever way; a row without a cursor is in neither."""

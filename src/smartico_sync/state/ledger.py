@@ -42,6 +42,8 @@ __all__ = [
 ]
 
 BUCKET_MS = 3_600_000  # counts are kept per hour of a timestamp cursor, per 3.6 million ids of an id cursor
+# The first that 64 bits can say: what lies before is counted as polars wraps it.
+FIRST_BUCKET_MS = -(1 << 63) // BUCKET_MS * BUCKET_MS + BUCKET_MS
 PRUNE_PAGES = 256  # pages dropped in one transaction: a few milliseconds, so that commits hardly wait
 READ_PAGES = 64  # pages read under the store's lock at a time
 
@@ -157,6 +159,8 @@ def few(rows: pl.DataFrame) -> tuple[Page | None, list[tuple[int, int]]]:
         return None, []
     moments = [cursor for _, cursor in there]
     low, high = min(moments), max(moments)
+    if low < FIRST_BUCKET_MS:
+        return many(rows)
     width = width_of(high - low)
     blob = little("Q", [key for key, _ in there])
     if width:
