@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from smartico_sync.cli.run_reports import Reports, notes_of
 from smartico_sync.cli.serving import assembled, loaded, serve
 from smartico_sync.config.state_checks import is_server
+from smartico_sync.daemon.one_core import OneCore
 from smartico_sync.daemon.reload import Reload
 from smartico_sync.daemon.scheduler import Scheduler
 from smartico_sync.daemon.service_manager import ServiceManager
@@ -44,6 +45,7 @@ def forever(path: Path, start: Start, ending: Ending, stack: ExitStack) -> None:
     alerts = Alerts()
     stack.callback(alerts.close)
     journal = start.journal = stack.enter_context(Journal(alerts.tell))
+    stack.enter_context(OneCore())
     boards = [board]
     stack.enter_context(ServiceManager(lambda: assess(boards[0].views(), ()).alive == "alive"))
     while True:
