@@ -25,6 +25,7 @@ __all__ = ["OVER", "VERBS", "WRITE_EVERY_S", "verb_of"]
 # Each look at the frames of threads that run may be the process's last on Python 3.11: what is looked at for long is looked at less often.
 EVERY_S = float(os.environ.get("BENCH_SAMPLE_S", "0.001"))
 SWITCH_S = 0.0003  # until a thread that runs gives way to the sampler: a poll of one row takes some milliseconds
+ALONE_S = 1.0  # the sampler itself gives way to nobody: a frame whose thread runs meanwhile may be none any more
 WAITS = ("/threading.py", "/queue.py", "/selectors.py", "/socketserver.py", "tracking/mailbox.py", "tracking/clocks.py")
 WRITE_EVERY_S = 0.5
 OVER = ".over"
@@ -113,11 +114,14 @@ class Sampler:
         written, over = time.monotonic(), self.file.with_suffix(OVER)
         while True:
             time.sleep(EVERY_S)
+            sys.setswitchinterval(ALONE_S)
             try:
                 self.sample()
             # Threads end, and Python 3.11 may hand out what is no frame; the next sample has what this one lacks.
             except Exception:
                 self.missed += 1
+            finally:
+                sys.setswitchinterval(SWITCH_S)
             if time.monotonic() - written >= WRITE_EVERY_S:
                 written = time.monotonic()
                 self.write()
