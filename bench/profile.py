@@ -32,7 +32,7 @@ from smartico_sync.sandbox.api import Sandbox
 
 MODULES, LIBRARIES = 12, 8  # that are printed
 LOOKS = 2.5  # ours, perf's, and what lies between
-RARELY_S = "0.01"  # between samples of what goes on for long
+RARELY_S = "0.002"  # between samples of what goes on for long
 STOPPED_S = 3.0  # without a word of the sampler, which writes twice a second
 SAMPLED = (sys.executable, "-m", "bench.sampling")
 PERF = ("perf", "record", "-q", "-e", "cpu-clock", "-F", "499")

@@ -22,11 +22,13 @@ from types import FrameType
 
 __all__ = ["OVER", "VERBS", "WRITE_EVERY_S", "verb_of"]
 
-# Each look at the frames of threads that run may be the process's last on Python 3.11: what is looked at for long is looked at less often.
+# What is looked at for long is looked at less often: a look at many threads takes some 0.2 ms.
 EVERY_S = float(os.environ.get("BENCH_SAMPLE_S", "0.001"))
 SWITCH_S = 0.0003  # until a thread that runs gives way to the sampler: a poll of one row takes some milliseconds
 ALONE_S = 1.0  # the sampler itself gives way to nobody: a frame whose thread runs meanwhile may be none any more
-WAITS = ("/threading.py", "/queue.py", "/selectors.py", "/socketserver.py", "tracking/mailbox.py", "tracking/clocks.py")
+WAITS = (
+    "/threading.py", "/queue.py", "/selectors.py", "/socketserver.py", "tracking/mailbox.py", "tracking/clocks.py", "state/together.py",
+)  # fmt: skip
 WRITE_EVERY_S = 0.5
 OVER = ".over"
 DEEPEST = 500  # frames; a stack that changes meanwhile may lead back to itself
