@@ -38,7 +38,7 @@ SHARE = 16  # the log may take this part of the file: some ten profiles then go 
 # In memory, and on the disk: a quarter of a million profiles then hardly ever go to the tree, however often they are touched,
 # and what is there is read at a start in a tenth of a second.
 LEAST_BYTES = 16 * 1024 * 1024
-MOST_BYTES = 64 * 1024 * 1024  # while it is moved there may be twice as much
+MOST_BYTES = 64 * 1024 * 1024  # while it is moved there may be twice as much besides
 
 NOTHING_WRITTEN: Mapping[bytes, pl.DataFrame] = {}
 SECURE_DELETE = ("OFF", "ON", "FAST")  # SQLite answers with the number, and takes the word
