@@ -62,6 +62,7 @@ def test_a_rewind_does_not_wait_for_the_api(busy, postgresql, fault):
     done = busy.sync("watermark", "rewind", "deposits", "--to", "first")
     assert done.returncode == 0, done.stderr
     assert first
+    until(lambda: logged(busy, "operator"))  # lines are written beside the work
     (entry,) = logged(busy, "operator")
     assert "rewind view=deposits" in entry["what"]
     assert entry["result"] == "done"
