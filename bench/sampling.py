@@ -1,6 +1,6 @@
 """Which verb the CPU of the daemon goes to, sampled from inside it: nothing has to be installed, and nothing of it is changed.
 
-Some hundred or thousand times a second what each thread's own clock says since the last sample goes to the verb of what it does: the innermost
+Hundreds of times a second what each thread's own clock says since the last sample goes to the verb of what it does: the innermost
 frame that has one; where it waits by now, to what it did before. What is of no thread of Python's is of polars' own: it goes to
 whoever waits for a query, and where several do, in equal parts.
 
