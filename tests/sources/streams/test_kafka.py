@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import threading
 import time
 
 import pytest
 from msgspec.structs import replace
+from structlog.testing import capture_logs
 
 from servers.kafka import MEMBER
 from smartico_sync.config.models import SourceConfig
@@ -23,8 +25,10 @@ from smartico_sync.errors import (
 )
 from smartico_sync.sources.kafka import assignment
 from smartico_sync.sources.kafka.assignment import Committed
+from smartico_sync.sources.kafka.client import Client
 from smartico_sync.sources.kafka.lanes import Lanes
 from smartico_sync.sources.kafka.settings import settings_of
+from smartico_sync.sources.kit.abandonable import MOST_ABANDONED
 from smartico_sync.sources.registry import open_stream
 from smartico_sync.sources.stream import Feed, Page
 from waiting import until
@@ -233,6 +237,38 @@ def test_the_broker_hears_of_commits_with_the_state_s_name(mock_bus):
     (told,) = reader.committed([TopicPartition(bus.topic, 0)], timeout=5)
     assert (told.offset, told.metadata) == (2, "state-1")
     reader.close()
+
+
+@pytest.mark.slow
+def test_lanes_are_given_back_before_the_client_is_closed(mock_bus, monkeypatch):
+    """With what is in flight committed, by the view's own thread: a client that closes may never have its callbacks' answers."""
+    bus, held, threads = mock_bus(partitions=2), [], []
+    bus.book.drain = lambda: threads.append(threading.current_thread())
+    subscription = bus.subscribe()
+    bus.put({"n": 1})
+    drained(subscription)
+    close = Client.close
+    monkeypatch.setattr(Client, "close", lambda client: (held.append(client.assignment()), close(client)))
+    subscription.close()
+    assert (held, threads) == ([[]], [threading.current_thread()])
+    assert sorted(bus.book.released_lanes) == [f"{bus.topic}/0", f"{bus.topic}/1"]
+
+
+def test_a_client_that_never_closes_is_left_behind(mock_bus, monkeypatch):
+    """The view goes on without it, and says so; after some it makes no more threads for them."""
+    bus, hangs = mock_bus(), threading.Event()
+    bus.put({"n": 1})
+    monkeypatch.setattr("smartico_sync.sources.kafka.subscription.CLOSE_S", 0.01)
+    close = Client.close
+    monkeypatch.setattr(Client, "close", lambda client: (hangs.wait(), close(client)))
+    with capture_logs() as lines:
+        for _ in range(MOST_ABANDONED + 2):
+            bus.subscribe().close()
+    left = [thread for thread in threading.enumerate() if thread.name == "source-calls"]
+    hangs.set()
+    assert len(left) == MOST_ABANDONED
+    assert [line["event"] for line in lines] == ["view.unclosed"] * (MOST_ABANDONED + 2)
+    until(lambda: not any(thread.is_alive() for thread in left))
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ from smartico_sync.sources.kafka.replay import Replay
 from smartico_sync.sources.kafka.settings import settings_of
 from smartico_sync.sources.kafka.subscription import KafkaSubscription
 from smartico_sync.sources.kafka.topics import ASK_S, TELL_S, ends, lane_of, partitions_of, topic_ids
+from smartico_sync.sources.kit.abandonable import UnattendedCalls
 from smartico_sync.sources.protocol import ServerFacts
 from smartico_sync.sources.stream import Lag, Remark
 
@@ -42,6 +43,7 @@ class KafkaStream:
     def __init__(self, name: str, config: SourceConfig) -> None:
         self._settings = settings_of(name, config)
         self._place = self._settings.place
+        self._unattended = UnattendedCalls()
         self.encryption = self._settings.encryption
 
     @contextmanager
@@ -71,7 +73,7 @@ class KafkaStream:
 
     def subscribe(self, feed: Feed, keeper: Keeper) -> Subscription:
         """Begin to read."""
-        return KafkaSubscription(self._settings, feed, keeper)
+        return KafkaSubscription(self._settings, feed, keeper, self._unattended)
 
     def sample(self, feed: Feed, limit: int) -> list[Message]:
         """Some of the newest messages."""

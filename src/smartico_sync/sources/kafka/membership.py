@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Literal
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["Membership", "partitions"]
 
 IDENTITY_WAIT_S = 0.3  # how long the first messages wait for it; an answer that is later is looked at then
+GIVE_BACK_S = 5.0  # a client gives lanes back in milliseconds, unless a rebalance is under way
 
 log = structlog.get_logger()
 
@@ -51,6 +53,7 @@ class Membership:
         self._ids = TopicIds(settings)
         self._mirror: dict[str, int] = {}
         self._topics: list[str] = []
+        self._ended: Literal["no", "yes"] = "no"
         self.epochs: dict[str, str] = {}
         self.failed: SyncError | None = None
         self.rebalances = self.gap = 0
@@ -70,6 +73,19 @@ class Membership:
             if set(found) - set(self._topics):
                 self._subscribe(consumer, found)
 
+    def leave(self, consumer: Client) -> None:
+        """Give all lanes back, with what is in flight committed first. What the client calls back afterwards asks nothing of the keeper.
+
+        Before the client is closed, not by closing it: answering a callback there may hang for ever (librdkafka 2.16).
+        """
+        with suppress(KafkaException, RuntimeError):
+            consumer.unsubscribe()
+            until = time.monotonic() + GIVE_BACK_S
+            while self._lanes.next and time.monotonic() < until:
+                consumer.poll(0.1)
+        self._hand_over(consumer, [*self._lanes.next])
+        self._ended = "yes"
+
     def _subscribe(self, consumer: Client, topics: list[str]) -> None:
         with translated(self._place):
             consumer.subscribe(topics, on_assign=self.given, on_revoke=self.taken, on_lost=self.lost)
@@ -83,6 +99,8 @@ class Membership:
 
     def given(self, consumer: Consumer, places: list[TopicPartition]) -> None:
         """The group gives lanes."""
+        if self._ended == "yes":  # the client lets go of them itself
+            return
         try:
             self.rebalances += 1
             self._give(consumer, places)
@@ -96,20 +114,28 @@ class Membership:
 
     def taken(self, consumer: Consumer, places: list[TopicPartition]) -> None:
         """The group takes lanes: first what is in flight is committed."""
+        if self._ended == "no":
+            self._hand_over(consumer, [lane_of(each.topic, each.partition) for each in places])
+        self._forget(consumer, places)
+
+    def _hand_over(self, consumer: Consumer, lanes: Sequence[str]) -> None:
+        """These lanes go to another member, what is in flight and the state's marks at the broker included."""
         try:
-            self._keeper.drain()
+            if lanes:
+                self._keeper.drain()
             self.tell(consumer, "wait")
-            self._keeper.released([lane_of(each.topic, each.partition) for each in places])
+            if lanes:
+                self._keeper.released(lanes)
         except SyncError as error:
             self.failed = error
-        self._forget(consumer, places)
 
     def lost(self, consumer: Consumer, places: list[TopicPartition]) -> None:
         """The group has given lanes to another member already."""
-        try:
-            self._keeper.lost()
-        except SyncError as error:
-            self.failed = error
+        if self._ended == "no":
+            try:
+                self._keeper.lost()
+            except SyncError as error:
+                self.failed = error
         self._mirror.clear()
         self._forget(consumer, places)
 

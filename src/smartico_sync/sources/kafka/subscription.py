@@ -8,6 +8,7 @@ from contextlib import suppress
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, Literal
 
+import structlog
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Message as Received
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from smartico_sync.core.messages.message import Message
     from smartico_sync.sources.kafka.settings import Settings
+    from smartico_sync.sources.kit.abandonable import UnattendedCalls
     from smartico_sync.sources.stream import Feed, Keeper, Lag
 
 __all__ = ["KafkaSubscription"]
@@ -34,13 +36,16 @@ MIRROR_S = 1.0  # how often the broker hears of commits: the state is what count
 LOOK_S = 1.0  # how often the ends of lanes are looked at, as the client knows them
 IDENTITY_S = 30.0  # how often it is asked whether a topic is still the same
 DOWN_S = 5.0  # brokers that restart are back sooner
+CLOSE_S = 10.0  # a client closes in milliseconds, or once its last requests are answered, or never (librdkafka 2.16)
+
+log = structlog.get_logger()
 
 
 class KafkaSubscription:
     """As `sources.stream.Subscription` says. Lanes are given and taken inside `take`, where the client calls back."""
 
-    def __init__(self, settings: Settings, feed: Feed, keeper: Keeper) -> None:
-        self._settings, self._feed, self._keeper = settings, feed, keeper
+    def __init__(self, settings: Settings, feed: Feed, keeper: Keeper, unattended: UnattendedCalls) -> None:
+        self._settings, self._feed, self._keeper, self._unattended = settings, feed, keeper, unattended
         self._place = settings.place
         self._lanes = Lanes(feed)
         self._member = Membership(settings, feed, keeper, self._lanes)
@@ -59,7 +64,7 @@ class KafkaSubscription:
         try:
             self._member.join(self._consumer)
         except BaseException:
-            self._consumer.close()
+            self._close_client()
             raise
 
     # What the loop asks
@@ -128,12 +133,21 @@ class KafkaSubscription:
         if self._closed:
             return
         self._closed = True
-        self._member.tell(self._consumer, "wait")
-        with suppress(KafkaException, RuntimeError):
-            self._consumer.close()
+        self._member.leave(self._consumer)
+        self._close_client()
         with self._replaying:
             if self._replay is not None:
                 self._replay.close()
+
+    def _close_client(self) -> None:
+        """Close it, or leave it to a thread of its own."""
+        try:
+            self._unattended.run_once(self._place, self._consumer.close, CLOSE_S, f"view {self._feed.view}")
+        except SourceUnreachable:
+            hint = "nothing: the brokers take the group's partitions back when its session ends"
+            log.warning("view.unclosed", view=self._feed.view, hint=hint)
+        except (KafkaException, RuntimeError):
+            pass  # it is closed
 
     # Messages
 

@@ -47,7 +47,12 @@ class UnattendedCalls:
             self._alive += change
 
     def run_once(
-        self, place: str, call: Callable[[], T], patience_s: float, what: str, discard: Callable[[T], object]
+        self,
+        place: str,
+        call: Callable[[], T],
+        patience_s: float,
+        what: str,
+        discard: Callable[[T], object] | None = None,
     ) -> T:
         """One call in a thread of its own, a login for instance: see AbandonableCalls.run."""
         calls = AbandonableCalls(self, place)
