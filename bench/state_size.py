@@ -22,6 +22,7 @@ from typing import Any
 import polars as pl
 
 from bench.figures import keep
+from smartico_sync.cli.loading import SETTINGS
 from smartico_sync.core.position import Position
 from smartico_sync.core.records import Commit
 from smartico_sync.state import profile_log, profile_tree
@@ -33,6 +34,7 @@ LOGS = 3  # so many times what the log holds is written: whole moves, and what l
 STRAIGHT_PAGES = 20
 PACE_S = 0.4  # between two pages, as a first load has them: so what is moved beside the work keeps up with it, as in the daemon
 LOOKS = 10
+CURSOR = 1_767_225_600_000_000  # epoch µs, as they are where a view is polled by a time
 MOST_AT_ONCE = 1_000_000
 ENTRY_BYTES = 24  # of the log in memory, where profiles are sent in full
 
@@ -57,7 +59,7 @@ def page(chance: random.Random, number: int) -> Commit:
     """A commit of profiles that are new."""
     whole = pl.Series([chance.randbytes(8) for _ in range(PAGE)], dtype=pl.Binary)
     profiles = ids(chance, PAGE).to_frame().with_columns(
-        whole=whole, parts=pl.lit(None, pl.Binary), cursor_at=pl.lit(number, pl.Int64)
+        whole=whole, parts=pl.lit(None, pl.Binary), cursor_at=pl.lit(CURSOR + number, pl.Int64)
     )  # fmt: skip
     return Commit("users", number, head=Position(str(number)), profiles=profiles, counts={"delivered": PAGE})
 
@@ -67,7 +69,7 @@ def fill(store: Store, n: int) -> None:
     chance = random.Random(n)
     for rows in ids(chance, n).reinterpret(signed=True).sort().to_frame().iter_slices(200_000):
         held = rows.with_columns(
-            whole=pl.lit(b"12345678"), parts=pl.lit(None, pl.Binary), cursor_at=pl.lit(1, pl.Int64)
+            whole=pl.lit(b"12345678"), parts=pl.lit(None, pl.Binary), cursor_at=pl.lit(CURSOR, pl.Int64)
         )
         with store.writing() as connection:
             profile_tree.upsert(connection, 1, held)
@@ -110,10 +112,18 @@ def logged(store: Store, chance: random.Random) -> Cost:
         with longest.of():
             store.commit(commit)
         time.sleep(max(0.0, due - time.monotonic()))
-    with store.writing() as connection:
-        connection.settle_profiles(1)
+    move_the_rest(store)
     n = pages * PAGE
     return Cost((time.process_time() - cpu - mine) / n * 1e6, (written() - disk) / n / 1e3, longest.ms)
+
+
+def move_the_rest(store: Store) -> None:
+    """Move what is left in the log as the daemon moves what it holds too much of: a slice a transaction."""
+    most, profile_log.MOST_BYTES, moved = profile_log.MOST_BYTES, 1, "more"
+    while moved == "more":
+        with store.writing() as connection:
+            moved = connection.profile_log.move(connection)
+    profile_log.MOST_BYTES = most
 
 
 def straight(store: Store, chance: random.Random) -> Cost:
@@ -139,6 +149,8 @@ def looked_up(store: Store, chance: random.Random) -> float:
 
 def main() -> None:
     """Measure at each size."""
+    if SETTINGS.keys() - os.environ.keys():  # polars reads them when it is imported, and the daemon sets them before
+        os.execve(sys.executable, [sys.executable, "-m", "bench.state_size", *sys.argv[1:]], {**SETTINGS, **os.environ})
     print(f"{'profiles':>12} {'':<14}{'CPU':>10}{'written':>12}{'longest commit':>17}{'look-up':>10}")
     figures: list[dict[str, Any]] = []
     for n in map(int, sys.argv[1:] or SIZES):

@@ -27,7 +27,16 @@ from smartico_sync.state.profile_log import ProfileLog
 from smartico_sync.state.store import Store
 from waiting import until
 
-SMALL = {"PIECE": 4, "SLICE": 3, "GROUP": 2, "SLICE_ROWS": 2, "RUN": 8, "LEAST_BYTES": 3000, "SHARE": 1 << 40}
+SMALL = {
+    "PIECE": 4,
+    "SLICE": 3,
+    "MERGED": 7,
+    "GROUP": 2,
+    "SLICE_ROWS": 2,
+    "RUN": 8,
+    "LEAST_BYTES": 3000,
+    "SHARE": 1 << 40,
+}
 VIEWS, IDS = (1, 2), [0, 1, 2, 3, 5, 8, 13, 2**63 - 1, 2**63, 2**63 + 1, 2**64 - 2, 2**64 - 1]
 FORGOTTEN = b""
 
@@ -217,6 +226,28 @@ def test_the_log_goes_over_into_the_tree_by_itself(path, store, profiles, small)
     assert store.profiles("users", pl.Series(range(400), dtype=pl.UInt64)).height == 400
 
 
+def test_what_is_being_moved_counts(path, small):
+    """While it is moved the log takes as much again; from then on commits move themselves, so that memory has a bound."""
+
+    def grow():
+        for number in range(1_000):
+            with transaction(connection):
+                profiles.remember(connection, 1, framed([(number, (b"12345678", None, None))]))
+            if (fill := log.fill(connection, 1)) != "little":
+                return fill
+        raise AssertionError("it never grew")
+
+    path.parent.mkdir()
+    create(path, "state", {})
+    with closing(connect(path, "write")) as connection:
+        log = connection.profile_log
+        assert grow() == "enough"
+        with transaction(connection):
+            assert log.move(connection) == "more"
+        assert log.fill(connection, 1) == "little"
+        assert grow() == "too much"
+
+
 def test_what_cannot_be_moved_does_not_concern_the_commit(store, profiles, small, monkeypatch):
     """A commit that is written stands, whatever becomes of what is moved after it, and the next one tries again."""
 
@@ -297,7 +328,7 @@ from smartico_sync.core.position import Position
 from smartico_sync.core.records import Commit
 from smartico_sync.state import profile_log
 from smartico_sync.state.store import Store
-for name, value in {"PIECE": 16, "SLICE": 5, "SLICE_ROWS": 1, "LEAST_BYTES": 6000, "SHARE": 1 << 40}.items():
+for name, value in {"PIECE": 16, "SLICE": 5, "MERGED": 12, "SLICE_ROWS": 1, "LEAST_BYTES": 6000, "SHARE": 1 << 40}.items():
     setattr(profile_log, name, value)
 store = Store.open(pathlib.Path(sys.argv[1]))
 number = store.begin("v", "d", "first", 0).counts.get("n", 0)

@@ -31,6 +31,9 @@ __all__ = ["SLICE", "DamagedLog", "ProfileLog"]
 TOGETHER = 4  # rows of the log of like size that are made one, so that a page of one profile hardly ever rewrites any
 PIECE = 4_096  # profiles in one row of the log at most: some 150 KB, read and deleted as a whole
 SLICE = 2_048  # profiles moved in one transaction: some 6 ms of work, for which others may wait
+MERGED = (
+    16 * SLICE
+)  # profiles merged from all runs at once, a megabyte: a look into each run costs as much as a few hundred profiles
 SLICE_ROWS = 16  # rows of the log deleted in one transaction: 2 MB
 RUN = 131_072  # profiles sorted as one in memory: merging two takes less than a commit may
 RUNS = 8  # of any size: a look into each costs less than merging two with every page
@@ -38,7 +41,7 @@ SHARE = 16  # the log may take this part of the file: some ten profiles then go 
 # In memory, and on the disk: a quarter of a million profiles then hardly ever go to the tree, however often they are touched,
 # and what is there is read at a start in a tenth of a second.
 LEAST_BYTES = 16 * 1024 * 1024
-MOST_BYTES = 64 * 1024 * 1024  # while it is moved there may be twice as much besides
+MOST_BYTES = 64 * 1024 * 1024  # while it is moved as much may come besides
 
 NOTHING_WRITTEN: Mapping[bytes, pl.DataFrame] = {}
 SECURE_DELETE = ("OFF", "ON", "FAST")  # SQLite answers with the number, and takes the word
@@ -52,16 +55,19 @@ class Held(Struct):
     """What memory holds of a view's log: runs, each in ascending order of its ids; a later run goes before an earlier one.
 
     `fresh` is what came after row `through` of the log, up to row `loaded`, and takes `fresh_bytes` of memory, and at most
-    `written_bytes` of the log; `moving` is what came before, and is in the tree up to the id `after`.
+    `written_bytes` of the log; `moving` is what came before, took `moving_bytes` as `size` counts, and is in the tree up to the
+    id `after`; `next` is what goes there next.
     """
 
     loaded: int = 0
     through: int = 0
     after: int | None = None
     moving: list[pl.DataFrame] = field(default_factory=list)
+    next: pl.DataFrame = field(default_factory=nothing)
     fresh: list[pl.DataFrame] = field(default_factory=list)
     fresh_bytes: int = 0
     written_bytes: int = 0
+    moving_bytes: int = 0
 
     @property
     def size(self) -> int:
@@ -85,6 +91,7 @@ class Held(Struct):
     def begin(self) -> None:
         """Let all there is be moved from now on."""
         self.through, self.after, self.moving, self.fresh = self.loaded, None, self.fresh, []
+        self.moving_bytes = self.size
         self.fresh_bytes = self.written_bytes = 0
 
 
@@ -155,14 +162,15 @@ class ProfileLog:
         return found
 
     def fill(self, connection: sqlite3.Connection, view_no: int) -> Literal["little", "enough", "too much"]:
-        """Whether the log has outgrown its share of the file, with what was written to this view's; or even to twice that."""
+        """Whether the log has outgrown its share of the file, with what was written to this view's; or even to twice that, with what is being moved."""
         self._held(connection, view_no)
         fresh = sum(held.size for held in self._views.values())
+        moving = sum(held.moving_bytes for held in self._views.values())
         self._room = LEAST_BYTES - fresh
         if self._room > 0:
             return "little"
         share = capacity(connection)
-        return "little" if fresh < share else "enough" if fresh < 2 * share else "too much"
+        return "little" if fresh < share else "enough" if fresh + moving < 2 * share else "too much"
 
     def move(self, connection: sqlite3.Connection) -> Literal["more", "nothing"]:
         """Move a slice, inside the caller's transaction, if one is due; if that fails, the caller calls `drop`.
@@ -277,13 +285,14 @@ def like(n: int, sizes: Sequence[int]) -> int:
 
 def move(connection: sqlite3.Connection, view_no: int, held: Held) -> None:
     """Write the next profiles into the tree in its order, or delete from the log what is all moved: the oldest first."""
-    pieces = [following(run, held.after).head(SLICE) for run in held.moving]
-    piece = newest([each for each in pieces if each.height]).head(SLICE)
-    if piece.height:
+    if held.next.is_empty():
+        held.next = following(held.moving, held.after)
+    if held.next.height:
+        piece, held.next = held.next.head(SLICE), held.next.slice(SLICE)
         upsert(connection, view_no, piece)
         held.after = int(piece.item(-1, "id"))
         return
-    held.moving = []
+    held.moving, held.moving_bytes = [], 0
     with overwriting(connection):
         deleted = connection.execute(
             "DELETE FROM profile_log WHERE seq IN "
@@ -367,9 +376,18 @@ def rows_of(page: pl.DataFrame) -> list[tuple[Any, ...]]:
     return rows if "parts" in page.columns else [(number, whole, None, at) for number, whole, at in rows]
 
 
-def following(run: pl.DataFrame, after: int | None) -> pl.DataFrame:
-    """What of a run comes after an id."""
-    return run if after is None else run.slice(int(run.get_column("id").search_sorted(after, side="right")))
+def following(runs: Sequence[pl.DataFrame], after: int | None) -> pl.DataFrame:
+    """What comes next after an id in all runs together, MERGED at most; nothing at their end."""
+    left = [run if after is None else run.slice(place(run, after)) for run in runs]
+    left = [run for run in left if run.height]
+    each = MERGED // max(1, len(left))
+    ends = [int(run.item(each - 1, "id")) for run in left if run.height > each]
+    return newest([run.head(place(run, min(ends))) for run in left] if ends else left)
+
+
+def place(run: pl.DataFrame, number: int) -> int:
+    """How many of a run have this id or a smaller one."""
+    return int(run.get_column("id").search_sorted(number, side="right"))
 
 
 def slim(page: pl.DataFrame) -> pl.DataFrame:
