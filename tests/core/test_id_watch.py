@@ -117,6 +117,16 @@ def test_the_first_page_of_all_knows_the_lowest_id():
     assert page(watch, 3, [2_000], 1_019).floor == 1_000
 
 
+def test_what_was_found_below_the_lowest_id_is_not_asked_for_again():
+    """A row that commits late may stand below all that were there; the ids around it are asked for, and those below once they are seen."""
+    watch = page(IdWatch(), 0, [51, 52, 53]).delivered(at(5), None, None, pl.Series([3, 9]), None)
+    watch, scan = watch.floored(3, 60_000).rescan(at(60_000), "caught_up")
+    assert asked(scan) == {*range(4, 51)} - {9}
+    watch, scan = watch.floored(1, 120_000).rescan(at(120_000), "caught_up")
+    assert asked(scan) >= {1, 2}
+    assert not asked(scan) & {3, 9}
+
+
 @parts(5)
 @settings(max_examples=10)
 @given(

@@ -159,7 +159,11 @@ class IdWatch(Struct, frozen=True):
         """
         watch = replace(self, blocks=True) if slow >= EVIDENCE and not self.blocks else self
         if found is not None and found.len():
-            watch = watch.with_found(whole(found).unique().sort(), read_time)
+            there = whole(found).unique().sort()
+            # What is below all that was delivered, too, else the next look at the lowest id would ask for these rows again.
+            if watch.floor is not None and (lowest := int(there[0])) < watch.floor:
+                watch = watch.floored(lowest, read_time.steady_ms)
+            watch = watch.with_found(there, read_time)
         if scan is not None:
             over = (pl.col("ask") == scan.number) & (age(read_time) >= BLOCK_WAIT_MS)
             watch = replace(watch, holes=watch.holes.filter(~over))
