@@ -119,7 +119,7 @@ class Membership:
         self._forget(consumer, places)
 
     def _hand_over(self, consumer: Consumer, lanes: Sequence[str]) -> None:
-        """These lanes go to another member, what is in flight and the state's marks at the broker included."""
+        """Commit what is in flight, tell the broker, and let another member have these lanes."""
         try:
             if lanes:
                 self._keeper.drain()
