@@ -31,9 +31,7 @@ __all__ = ["SLICE", "DamagedLog", "ProfileLog"]
 TOGETHER = 4  # rows of the log of like size that are made one, so that a page of one profile hardly ever rewrites any
 PIECE = 4_096  # profiles in one row of the log at most: some 150 KB, read and deleted as a whole
 SLICE = 2_048  # profiles moved in one transaction: some 6 ms of work, for which others may wait
-MERGED = (
-    16 * SLICE
-)  # profiles merged from all runs at once: to look into each run costs as much as some hundred profiles
+MERGED = 16 * SLICE  # profiles merged from all runs at once: looking into each run costs as much as hundreds of them
 SLICE_ROWS = 16  # rows of the log deleted in one transaction: 2 MB
 RUN = 131_072  # profiles sorted as one in memory: merging two takes less than a commit may
 RUNS = 8  # of any size: a look into each costs less than merging two with every page
