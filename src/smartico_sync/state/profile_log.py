@@ -380,7 +380,10 @@ def following(runs: Sequence[pl.DataFrame], after: int | None) -> pl.DataFrame:
     left = [run for run in left if run.height]
     each = MERGED // max(1, len(left))
     ends = [int(run.item(each - 1, "id")) for run in left if run.height > each]
-    return newest([run.head(place(run, min(ends))) for run in left] if ends else left)
+    if ends:
+        end = min(ends)
+        left = [run.head(place(run, end)) for run in left]
+    return newest(left)
 
 
 def place(run: pl.DataFrame, number: int) -> int:

@@ -83,7 +83,8 @@ class Membership:
             until = time.monotonic() + GIVE_BACK_S
             while self._lanes.next and time.monotonic() < until:
                 consumer.poll(0.1)
-        self._hand_over(consumer, [*self._lanes.next])
+        if left := [*self._lanes.next]:
+            self._hand_over(consumer, left)
         self._ended = "yes"
 
     def _subscribe(self, consumer: Client, topics: list[str]) -> None:
@@ -121,11 +122,9 @@ class Membership:
     def _hand_over(self, consumer: Consumer, lanes: Sequence[str]) -> None:
         """Commit what is in flight, tell the broker, and let another member have these lanes."""
         try:
-            if lanes:
-                self._keeper.drain()
+            self._keeper.drain()
             self.tell(consumer, "wait")
-            if lanes:
-                self._keeper.released(lanes)
+            self._keeper.released(lanes)
         except SyncError as error:
             self.failed = error
 
