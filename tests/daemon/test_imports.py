@@ -127,6 +127,14 @@ def test_run_on_sqlite_imports_no_other_engine_and_draws_nothing(imported, opera
     }
 
 
+def test_tables_wait_until_a_database_has_answered(imported, operator):
+    """A database is asked before polars is imported, a fifth of a start: where none answers it never is."""
+    operator.configure("sqlite:///absent.db", VIEW)
+    done, modules, _ = imported("run", "--once")
+    assert done.returncode == 3
+    assert not modules & {"polars", "asyncio"}
+
+
 @pytest.mark.slow
 def test_a_second_run_writes_no_sql_and_without_rows_sends_nothing(imported, operator):
     """What the run before wrote is in a file beside the state; without that file it is written again."""

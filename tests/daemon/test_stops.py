@@ -169,6 +169,34 @@ print(ended)
 """
 
 
+MANY = """
+from smartico_sync.cli.loading import loading
+with loading():
+    import asyncio, polars as pl
+import signal, threading
+begun, seen = threading.Barrier(8), []
+
+def first(number):
+    begun.wait()
+    seen.append(asyncio.Lock if number % 2 else pl.DataFrame)
+
+before = signal.getsignal(signal.SIGINT)
+threads = [threading.Thread(target=first, args=(number,)) for number in range(8)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join(30)
+import asyncio as there, polars
+print(len(seen), set(seen) == {there.Lock, polars.DataFrame}, signal.getsignal(signal.SIGINT) is before)
+"""
+
+
+def test_threads_that_use_a_library_first_at_once_all_get_it():
+    """It is imported once, and no thread waits for another for ever."""
+    done = subprocess.run([sys.executable, "-c", MANY], check=False, capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("8 True True\n", "")
+
+
 def test_an_interrupt_leaves_threads_in_the_midst_of_their_tables_alone():
     """The library of tables answers to it by itself, where it is imported behind whoever else does: its calls then fail, in any thread."""
     done = subprocess.run([sys.executable, "-c", INTERRUPTED], check=False, capture_output=True, text=True, timeout=60)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib import import_module
-from threading import RLock
+from threading import Lock
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ __all__ = ["loading", "without_collector"]
 UNUSED = ("rich", "pygments")
 NEVER = ("httpx._main",)  # its command line, which draws with rich; httpx itself may be imported much later
 DEFERRED = ("asyncio", "polars", "polars_hash")
+TAKING_SIGINT = ("polars",)
 # Of these libraries take functions when they are imported, and call them never.
 DEFERRED_FUNCTIONS = ("importlib.metadata",)
 # What libraries read when they are imported. pydantic would read what every installed package says of itself, to find plug-ins for
@@ -26,19 +28,23 @@ DEFERRED_FUNCTIONS = ("importlib.metadata",)
 # memory, and a fifth fewer pages that the kernel must clear. polars works with a thread a core: to share a page of 20,000 rows
 # out among them is a tenth of all CPU, and the threads of views and requests keep the cores busy anyhow.
 SETTINGS = {"PYDANTIC_DISABLE_PLUGINS": "__all__", "_RJEM_MALLOC_CONF": "narenas:1", "POLARS_MAX_THREADS": "1"}
-_lock = RLock()
+SIGACTION = 256  # bytes: what the C library keeps of a signal's handler takes 152 on Linux, and less elsewhere
+_lock = Lock()
 
 
 class Deferred(ModuleType):
-    """Stands for a module that is imported once something of it is used."""
+    """Stands for a module that is imported once something of it is used, by whatever thread."""
 
     def __getattr__(self, name: str) -> Any:
-        with _lock:
-            if sys.modules.get(self.__name__) is self:
+        with (
+            _lock
+        ):  # not while it is imported: whoever waits for another module's import might be waited for by that one
+            first = sys.modules.get(self.__name__) is self
+            if first:
                 del sys.modules[self.__name__]
-            with without_collector():
-                module = import_module(self.__name__)
-            self.__dict__.update(module.__dict__)  # so that this is not asked again
+        with without_collector(), sigint_as_it_was() if first and self.__name__ in TAKING_SIGINT else nullcontext():
+            module = import_module(self.__name__)
+        self.__dict__.update(module.__dict__)  # so that this is not asked again
         return getattr(module, name)
 
 
@@ -83,6 +89,23 @@ def loading() -> Iterator[None]:
     finally:
         for name in absent:
             del sys.modules[name]
+
+
+@contextmanager
+def sigint_as_it_was() -> Iterator[None]:
+    """Whatever answers to SIGINT answers to it afterwards, and nothing else does.
+
+    polars answers to it too once it is imported: its calls then fail in the midst, in any thread. What the process has set cannot be
+    set again by Python but in its main thread, and polars may be imported in any.
+    """
+    from ctypes import CDLL, create_string_buffer  # noqa: PLC0415 - a hundredth of a start, and polars imports it as well
+
+    process, before = CDLL(None), create_string_buffer(SIGACTION)
+    process.sigaction(signal.SIGINT, None, before)
+    try:
+        yield
+    finally:
+        process.sigaction(signal.SIGINT, before, None)
 
 
 @contextmanager

@@ -39,7 +39,7 @@ Values = Annotated[
 class Model(BaseModel):
     """Unknown keys are errors; parsed values never change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
 
     @model_validator(mode="before")
     @classmethod

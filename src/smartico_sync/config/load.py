@@ -60,7 +60,7 @@ def load(
             problems += explained(error, document)
         if configuration is not None:
             problems += state_problems(configuration)
-        parts = valid_parts(document.data)
+        parts = valid_parts(document.data) if configuration is None else all_parts(configuration, document.data)
         problems += check(parts)
         of_files = fill(parts, path.parent, warnings if warnings is not None else [])
         problems += [each for each in of_files if secrets == "needed" or each.kind == "mistake"]
@@ -173,6 +173,22 @@ def valid_parts(data: Any) -> Parts:
         source_names=frozenset(sources),
         view_names=texts(views, "name"),
         view_sources=texts(views, "source"),
+    )
+
+
+def all_parts(configuration: Configuration, data: dict[str, Any]) -> Parts:
+    """The same of a configuration whose sections are all valid."""
+    return Parts(
+        smartico=configuration.smartico,
+        pii=configuration.pii,
+        health=configuration.health,
+        alerts=dict(configuration.alerts),
+        tracing=configuration.tracing if data.get("tracing") else None,
+        sources=dict(configuration.sources),
+        views=dict(enumerate(configuration.views)),
+        source_names=frozenset(configuration.sources),
+        view_names={index: view.name for index, view in enumerate(configuration.views)},
+        view_sources={index: view.source for index, view in enumerate(configuration.views)},
     )
 
 

@@ -8,7 +8,6 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Self
 
-import polars as pl
 import structlog
 
 from smartico_sync.errors import ExitCode
@@ -45,8 +44,6 @@ class Ending:
         self._thread = threading.Thread(target=self._watch, name="ending", daemon=True)
 
     def __enter__(self) -> Self:
-        # Imported here at the latest: where polars comes after us it answers to SIGINT too, and its calls fail in the midst, in any thread.
-        pl.thread_pool_size()
         self._thread.start()
         for number in SIGNALS:
             self._before[number] = signal.signal(number, self._signalled)

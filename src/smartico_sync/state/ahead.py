@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
-from smartico_sync.core.late_commit.delivered_keys import no_keys
-
 if TYPE_CHECKING:
     from smartico_sync.state.statements import Statements
 
@@ -16,14 +14,14 @@ __all__ = ["NOWHERE_MS", "add", "drop", "prune", "read"]
 NOWHERE_MS = 2**63 - 1  # in place of the cursor of a row that has none: the order never comes past it
 
 
-def read(connection: Statements, view_no: int, what: Literal["dated ahead", "without a cursor"]) -> pl.Series:
-    """The ledger keys (UInt64) of the rows, in no order."""
+def read(connection: Statements, view_no: int, what: Literal["dated ahead", "without a cursor"]) -> pl.Series | None:
+    """The ledger keys (UInt64) of the rows, in no order; None where there are none."""
     compared = "<" if what == "dated ahead" else "="
     found = connection.execute(
         f"SELECT key FROM ahead WHERE view_no = ? AND cursor_ms {compared} ?",  # noqa: S608 - one of two words
         (view_no, NOWHERE_MS),
     ).fetchall()
-    return pl.Series("key", [key for (key,) in found], dtype=pl.Int64).reinterpret(signed=False) if found else no_keys()
+    return pl.Series("key", [key for (key,) in found], dtype=pl.Int64).reinterpret(signed=False) if found else None
 
 
 def add(connection: Statements, view_no: int, rows: pl.DataFrame) -> None:

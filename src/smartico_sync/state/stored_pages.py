@@ -141,14 +141,14 @@ class StoredPages(StoredViews):
         number = self.number(view)
         self.together(lambda connection: view_positions.sending(connection, number, sent_ms))
 
-    def ahead(self, view: str) -> pl.Series:
-        """Return the ledger keys (UInt64) of rows that were sent before their time, which has not come yet."""
+    def ahead(self, view: str) -> pl.Series | None:
+        """Return the ledger keys (UInt64) of rows that were sent before their time, which has not come yet; None for none."""
         number = self.number(view)
         with self.reading() as connection:
             return ahead.read(connection, number, "dated ahead")
 
-    def sent_without(self, view: str) -> pl.Series:
-        """Return the ledger keys (UInt64) of rows without a cursor that were sent."""
+    def sent_without(self, view: str) -> pl.Series | None:
+        """Return the ledger keys (UInt64) of rows without a cursor that were sent; None for none."""
         number = self.number(view)
         with self.reading() as connection:
             return ahead.read(connection, number, "without a cursor")

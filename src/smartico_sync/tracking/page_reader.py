@@ -199,7 +199,7 @@ class PageReader:
             self.ahead_after = None
             return None
         # A clock that was set back makes rows of the order stand ahead of it again.
-        known = self.known.hold(pl.concat([self.ahead.held, *(ledger_keys(self.mapping, rows) for rows in others)]))
+        known = self.known.hold(pl.concat([*self.ahead.held, *(ledger_keys(self.mapping, rows) for rows in others)]))
         found = late_scan.find(reading, self.mapping, KeyScan(after, head, "recent", 0), known)
         self.ahead_after = found.behind
         return found.rows

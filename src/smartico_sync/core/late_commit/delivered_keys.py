@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from bisect import bisect_left
-from functools import cache, reduce
+from functools import reduce
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -17,7 +17,7 @@ from smartico_sync.core.few_texts import FEW
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["DeliveredKeys", "no_keys"]
+__all__ = ["DeliveredKeys"]
 
 CHUNK = 1_048_576  # keys: chunks are merged up to here, and forgotten only as a whole
 ALIKE = 8  # chunks of like size: more are merged, so that there are few to search and each key moves a few times only
@@ -25,12 +25,6 @@ ALIKE = 8  # chunks of like size: more are merged, so that there are few to sear
 RECENT = 256
 # A binary search of one key costs about what five cost to be put into a hash set: few keys are searched for, many hashed.
 SEARCH = 5
-
-
-@cache
-def no_keys() -> pl.Series:
-    """The keys of no row: asked for by each start of a view, and made once."""
-    return pl.Series("key", dtype=pl.UInt64)
 
 
 class Chunk(Struct, frozen=True):
@@ -48,18 +42,19 @@ class DeliveredKeys(Struct, frozen=True):
     """
 
     chunks: tuple[Chunk, ...] = field(default=())
-    held: pl.Series = field(default_factory=no_keys)
+    held: tuple[pl.Series, ...] = field(default=())
+    """Keys that are never forgotten: one part, sorted, or none."""
     recent: Mapping[int, int] = field(default_factory=dict)
     """Keys that came after those of the chunks, a handful at a time, each with its sequence."""
 
     def __len__(self) -> int:
         """Return how many keys are kept, those included that a merged chunk keeps longer than needed."""
-        return sum(chunk.keys.len() for chunk in self.chunks) + self.held.len() + len(self.recent)
+        return sum(part.len() for part in self.older) + len(self.recent)
 
     @property
     def older(self) -> list[pl.Series]:
         """Return all keys but the recent ones, each part sorted."""
-        return [*(chunk.keys for chunk in self.chunks), self.held]
+        return [*(chunk.keys for chunk in self.chunks), *self.held]
 
     @property
     def parts(self) -> list[pl.Series]:
@@ -82,12 +77,12 @@ class DeliveredKeys(Struct, frozen=True):
             chunks[-some:] = [Chunk(seq, pl.concat([chunk.keys for chunk in chunks[-some:]]).sort())]
         return replace(self, chunks=tuple(chunks), recent={})
 
-    def hold(self, keys: pl.Series) -> DeliveredKeys:
-        """Add keys that are never forgotten: rows beyond the head, sent before their time."""
-        if not keys.len():
+    def hold(self, keys: pl.Series | None) -> DeliveredKeys:
+        """Add keys that are never forgotten: rows beyond the head, sent before their time. None for none."""
+        if keys is None or not keys.len():
             return self
-        more = pl.concat([self.held, keys.cast(pl.UInt64)]) if self.held.len() else keys.cast(pl.UInt64)
-        return replace(self, held=more if more.len() == 1 else more.unique().sort())
+        more = pl.concat([*self.held, keys.cast(pl.UInt64)])
+        return replace(self, held=(more if more.len() == 1 else more.unique().sort(),))
 
     def forget(self, seq: int) -> DeliveredKeys:
         """Drop what only ledger sequences up to `seq` brought; now, or later when it shares a chunk with newer keys."""
