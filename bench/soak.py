@@ -35,7 +35,7 @@ COMMAND = Path(sys.executable).parent / "smartico-sync"
 FAULTS = ("503:0.06", "429:0.04", "reset-before:0.03", "reset-after:0.04", "garbage:0.02", "hang-after=2s:0.01")
 TICK_S = 0.1
 SAMPLE_S = 5.0
-WARM_S = 60.0  # until here memory may grow: windows fill, allocators settle
+WARM_S = 60.0  # until here memory may grow: windows fill (the views' lookback), allocators settle
 GROWTH = 1.25  # that much more than when it was warm is not flat any more
 LAG_S = 120.0  # a request fails eight times in a row by one chance in 400,000, and backs off for 45 s until then
 PLAYERS = 20_000
@@ -50,9 +50,9 @@ TABLES = (
     "CREATE INDEX ON deposits (dt_finalized, transaction_id)",
 )
 VIEWS = """
-  - {name: users, source: db, relation: users, kind: users, cursor: dt_update, every: 500ms}
-  - {name: bets, source: db, relation: bets, kind: casino_bets, cursor: id, key: bet_id, every: 500ms}
-  - {name: deposits, source: db, relation: deposits, kind: deposits, cursor: dt_finalized, key: transaction_id, every: 500ms}
+  - {name: users, source: db, relation: users, kind: users, cursor: dt_update, every: 500ms, lookback: 60s}
+  - {name: bets, source: db, relation: bets, kind: casino_bets, cursor: id, key: bet_id, every: 500ms, lookback: 60s}
+  - {name: deposits, source: db, relation: deposits, kind: deposits, cursor: dt_finalized, key: transaction_id, every: 500ms, lookback: 60s}
 """
 BETS = (
     "INSERT INTO bets (user_ext_id, bet_id, bet_date, bet_amount) "

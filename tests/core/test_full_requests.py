@@ -30,3 +30,12 @@ def test_a_whole_run_fills_its_requests(rows, share, players):
         size.fit(page, reading)
         left -= height
     assert rows / requests >= share * MOST
+
+
+def test_pages_grow_to_what_is_configured():
+    """Where memory takes a page of that size, and not only where it takes four of the last one."""
+    size, rows = PageSize(PAGE_ROWS), 0
+    for _ in range(8):
+        rows = size.limit("behind")
+        size.fit(pl.DataFrame({"text": ["x" * 200] * rows}), "behind")
+    assert rows == PAGE_ROWS

@@ -43,8 +43,9 @@ class PageSize:
             self.row_bytes = size / page.height
             if size > PAGE_BYTES:
                 self.rows = max(min(FEWEST, self._most), int(PAGE_BYTES / self.row_bytes))
-            elif page.height >= self.rows and size * GROWTH <= PAGE_BYTES:
-                self.rows = min(self.rows * GROWTH, self._most)
+            elif page.height >= self.rows:
+                grown = min(self.rows * GROWTH, self._most)
+                self.rows = grown if grown * self.row_bytes <= PAGE_BYTES else self.rows
         if reading == "level":
             self._most = self._configured
 
