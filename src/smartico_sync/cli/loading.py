@@ -20,7 +20,7 @@ __all__ = ["loading", "without_collector"]
 UNUSED = ("rich", "pygments")
 NEVER = ("httpx._main",)  # its command line, which draws with rich; httpx itself may be imported much later
 DEFERRED = ("asyncio", "polars", "polars_hash")
-TAKING_SIGINT = ("polars",)
+TAKING_SIGINT = ("polars",)  # once they are imported
 # Of these libraries take functions when they are imported, and call them never.
 DEFERRED_FUNCTIONS = ("importlib.metadata",)
 # What libraries read when they are imported. pydantic would read what every installed package says of itself, to find plug-ins for
@@ -36,9 +36,8 @@ class Deferred(ModuleType):
     """Stands for a module that is imported once something of it is used, by whatever thread."""
 
     def __getattr__(self, name: str) -> Any:
-        with (
-            _lock
-        ):  # not while it is imported: whoever waits for another module's import might be waited for by that one
+        # Not locked while it is imported: a thread that waits here could hold what that import waits for.
+        with _lock:
             first = sys.modules.get(self.__name__) is self
             if first:
                 del sys.modules[self.__name__]
