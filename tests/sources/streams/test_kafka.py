@@ -27,6 +27,7 @@ from smartico_sync.sources.kafka import assignment
 from smartico_sync.sources.kafka.assignment import Committed
 from smartico_sync.sources.kafka.client import Client
 from smartico_sync.sources.kafka.lanes import Lanes
+from smartico_sync.sources.kafka.membership import Membership
 from smartico_sync.sources.kafka.settings import settings_of
 from smartico_sync.sources.kit.abandonable import MOST_ABANDONED
 from smartico_sync.sources.registry import open_stream
@@ -252,6 +253,19 @@ def test_lanes_are_given_back_before_the_client_is_closed(mock_bus, monkeypatch)
     subscription.close()
     assert (held, threads) == ([[]], [threading.current_thread()])
     assert sorted(bus.book.released_lanes) == [f"{bus.topic}/0", f"{bus.topic}/1"]
+
+
+@pytest.mark.slow
+def test_lanes_that_nobody_has_heard_of_yet_are_given_back_too(mock_bus, monkeypatch):
+    """The group gave them between the last look and the end: the client says so before it is closed, and not in its close."""
+    bus, closing, told = mock_bus(), [], []
+    given, close = Membership.given, Client.close
+    monkeypatch.setattr(Membership, "given", lambda *of: (told.append(len(closing)), given(*of)))
+    monkeypatch.setattr(Client, "close", lambda client: (closing.append(client), close(client)))
+    subscription = bus.subscribe()
+    time.sleep(0.5)  # the client joins by itself, and waits until somebody listens
+    subscription.close()
+    assert (told, len(closing)) == ([0], 1)
 
 
 def test_a_client_that_never_closes_is_left_behind(mock_bus, monkeypatch):

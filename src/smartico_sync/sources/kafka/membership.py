@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["Membership", "partitions"]
 
 IDENTITY_WAIT_S = 0.3  # how long the first messages wait for it; an answer that is later is looked at then
+LISTEN_S = 0.1  # at a time, while lanes are given back
 GIVE_BACK_S = 5.0  # a client gives lanes back in milliseconds, unless a rebalance is under way
 
 log = structlog.get_logger()
@@ -76,13 +77,16 @@ class Membership:
     def leave(self, consumer: Client) -> None:
         """Give all lanes back, with what is in flight committed first. What the client calls back afterwards asks nothing of the keeper.
 
-        Before the client is closed, not by closing it: answering a callback there may hang for ever (librdkafka 2.16).
+        Before the client is closed, not by closing it: answering a callback there may hang for ever (librdkafka 2.16), and the
+        client's own answer does so with Python's global lock, so that the whole process stands still. Lanes that were given
+        a moment ago may not have been told of yet, so it is listened to once in any case.
         """
         with suppress(KafkaException, RuntimeError):
             consumer.unsubscribe()
             until = time.monotonic() + GIVE_BACK_S
+            consumer.poll(LISTEN_S)
             while self._lanes.next and time.monotonic() < until:
-                consumer.poll(0.1)
+                consumer.poll(LISTEN_S)
         if left := [*self._lanes.next]:
             self._hand_over(consumer, left)
         self._ended = "yes"
