@@ -1,8 +1,8 @@
 """What a start costs: `run --once` over views that have nothing, from the process to its first poll, and to its end.
 
-When the first poll is asked for, the server's own log tells. With PostgreSQL, with SQLite, and with many views more, whose price is what
-they add. BENCH_STARTS of each in turns, over a state that another start has left, as nearly every start is; the very first
-one, which makes the state and writes its SQL, is told beside it.
+When the first poll is asked for, PostgreSQL's own log tells. With PostgreSQL, with SQLite, and with many views more, whose
+price is what they add. BENCH_STARTS of each in turns, over a state that another start has left, as nearly every start is;
+the very first one, which makes the state and writes its SQL, is told beside it.
 
 Usage: python -m bench.startup
 """
@@ -41,14 +41,16 @@ LOGGED = (
     "ALTER ROLE reader SET log_min_messages = 'log'",
 )  # fmt: skip
 ENTRY = re.compile(r"^(\d+\.\d+) ", re.MULTILINE)
-Started = tuple[float, float, float]  # seconds and CPU seconds of a run, and seconds until its first poll was asked for
+# Seconds and CPU seconds of a run, and seconds until its first poll was asked for; None of SQLite, which keeps no log.
+Started = tuple[float, float, float | None]
 
 
-def first_page(log: str) -> float:
-    """When the first page of the view was asked for, in seconds since 1970; 0.0 where the log does not tell."""
-    times, texts = ENTRY.split(log)[1::2], ENTRY.split(log)[2::2]
-    asked = (float(at) for at, text in zip(times, texts, strict=True) if CASINO in text and "ORDER BY" in text)
-    return next(asked, 0.0)
+def first_page(log: str) -> float | None:
+    """When the first page of the view was asked for, in seconds since 1970; None where the log does not tell."""
+    _, *entries = ENTRY.split(log)
+    asked = (at for at, text in zip(entries[::2], entries[1::2], strict=True) if CASINO in text and "ORDER BY" in text)
+    at = next(asked, None)
+    return None if at is None else float(at)
 
 
 def started(api: str, database: str, views: int, log: Path) -> tuple[Started, Started]:
@@ -57,7 +59,8 @@ def started(api: str, database: str, views: int, log: Path) -> tuple[Started, St
     def run() -> Started:
         behind, began = log.stat().st_size, time.time()
         took, cpu = timed([str(COMMAND), "run", "--once", "--config", str(config)], home)[:2]
-        return took, cpu, first_page(log.read_text()[behind:]) - began
+        asked = first_page(log.read_bytes()[behind:].decode())
+        return took, cpu, None if asked is None else asked - began
 
     home = Path(tempfile.mkdtemp(prefix="smartico-sync-startup-"))
     config = home / "views.yaml"
