@@ -268,6 +268,28 @@ def test_lanes_that_nobody_has_heard_of_yet_are_given_back_too(mock_bus, monkeyp
     assert (told, len(closing)) == ([0], 1)
 
 
+@pytest.mark.slow
+def test_a_client_is_not_closed_while_it_holds_lanes(mock_bus, monkeypatch):
+    """Where the group is slow to take them the view goes on meanwhile, and says so; the client is closed once they are given back."""
+    bus, slow, told = mock_bus(), threading.Event(), []
+    bus.put({"n": 1})
+    monkeypatch.setattr("smartico_sync.sources.kafka.membership.GIVE_BACK_S", 0.01)
+    unsubscribe, poll, close = Client.unsubscribe, Client.poll, Client.close
+    monkeypatch.setattr(Client, "unsubscribe", lambda _: None)
+    monkeypatch.setattr(Client, "poll", lambda client, wait: (slow.is_set() and unsubscribe(client), poll(client, wait))[1])
+    monkeypatch.setattr(Client, "close", lambda client: (told.append(len(client.assignment())), close(client)))
+    subscription = bus.subscribe()
+    taken(subscription, 1)
+    with capture_logs() as lines:
+        subscription.close()
+        time.sleep(0.3)
+        before = [*told]
+        slow.set()
+    until(lambda: told)
+    assert (before, told) == ([], [0])
+    assert [line["event"] for line in lines] == ["view.unclosed"]
+
+
 def test_a_client_that_never_closes_is_left_behind(mock_bus, monkeypatch):
     """The view goes on without it, and says so; after some it makes no more threads for them."""
     bus, hangs = mock_bus(), threading.Event()

@@ -74,12 +74,13 @@ class Membership:
             if set(found) - set(self._topics):
                 self._subscribe(consumer, found)
 
-    def leave(self, consumer: Client) -> None:
+    def leave(self, consumer: Client) -> Literal["left", "holds"]:
         """Give all lanes back, with what is in flight committed first. What the client calls back afterwards asks nothing of the keeper.
 
         Before the client is closed, not by closing it: answering a callback there may hang for ever (librdkafka 2.16), and the
         client's own answer does so with Python's global lock, so that the whole process stands still. Lanes that were given
-        a moment ago may not have been told of yet, so it is listened to once in any case.
+        a moment ago may not have been told of yet, so it is listened to once in any case. A client that `holds` lanes after
+        GIVE_BACK_S must not be closed yet: see `listen`.
         """
         with suppress(KafkaException, RuntimeError):
             consumer.unsubscribe()
@@ -90,6 +91,12 @@ class Membership:
         if left := [*self._lanes.next]:
             self._hand_over(consumer, left)
         self._ended = "yes"
+        return "holds" if left else "left"
+
+    def listen(self, consumer: Client) -> Literal["left", "holds"]:
+        """After `leave`, for LISTEN_S at most: whether lanes are given back by now. Raises what the client does."""
+        consumer.poll(LISTEN_S)
+        return "holds" if self._lanes.next else "left"
 
     def _subscribe(self, consumer: Client, topics: list[str]) -> None:
         with translated(self._place):

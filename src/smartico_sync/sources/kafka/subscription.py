@@ -133,8 +133,12 @@ class KafkaSubscription:
         if self._closed:
             return
         self._closed = True
-        self._member.leave(self._consumer)
-        self._close_client()
+        if self._member.leave(self._consumer) == "left":
+            self._close_client()
+        else:
+            hint = "nothing: it is closed once the group has taken its partitions back"
+            log.warning("view.unclosed", view=self._feed.view, hint=hint)
+            self._unattended.farewell(self._close_once_left)
         with self._replaying:
             if self._replay is not None:
                 self._replay.close()
@@ -148,6 +152,12 @@ class KafkaSubscription:
             log.warning("view.unclosed", view=self._feed.view, hint=hint)
         except (KafkaException, RuntimeError):
             pass  # it is closed
+
+    def _close_once_left(self) -> None:
+        """Close the client when no lane is left whose answer could hang its close, and with it the process."""
+        while self._member.listen(self._consumer) == "holds":
+            pass
+        self._consumer.close()
 
     # Messages
 
