@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from delivery.conftest import some_events
+from delivery.conftest import problem_of, some_events
 from servers.plain import always, answer
 from smartico_sync.core.batches import batches
 from smartico_sync.core.events import EID, PLAYER
@@ -252,3 +253,29 @@ def test_a_view_whose_request_takes_long_is_not_busy(plain_server, router, monke
     assert not pending.done()
     go.set()
     assert pending.result(10).delivered == 1
+
+
+def test_an_api_that_answers_others_is_not_said_to_be_down(plain_server, router):
+    """One player's request fails again and again, and nothing else is under way: that is told only while nobody was answered since."""
+    refused, enough, released = [], [], threading.Event()
+
+    def serve(peer):
+        while (body := peer.read()) is not None:
+            bad = b'"u0"' in body and not released.is_set()
+            refused.extend([body] * bad)
+            if bad and enough and len(refused) > enough[0]:
+                released.wait()
+            peer.write(answer(status="503 Later") if bad else answer())
+
+    delivery = router(plain_server(serve).url)
+    held = delivery.send("users", some_events(1))
+    assert problem_of(delivery) is not None
+    assert delivery.send("bets", some_events(1, start=1)).result(10).delivered == 1
+    enough.append(len(refused) + 2)
+    told = []
+    while len(refused) <= enough[0]:
+        told.append((delivery.problem(), delivery.status()[0].state))
+        time.sleep(0.01)
+    released.set()
+    held.result(30)
+    assert {*told} == {(None, "delivering")}

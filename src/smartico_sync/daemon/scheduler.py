@@ -59,6 +59,7 @@ class Scheduler:
         self.store, self.reconcile = store, configuration.reconcile
         self.dead_letters = configuration.dead_letters
         self.profiles = tuple(loop for loop in self.loops if loop.role == "profile")
+        self.unsettled = {*self.profiles}  # have neither caught up once nor failed
         self.stopping = stopping or threading.Event()
         polled = [loop for loop in self.loops if isinstance(loop, ViewLoop)]
         self.backfills = Backfills(polled, store)
@@ -115,9 +116,12 @@ class Scheduler:
                 log.warning("ending", reason="left behind", threads=[thread.name for thread in left])
 
     def ask(self, *loops: Loop) -> None:
-        """It is time for views to poll, if their turn has come: profiles at once, the others after them."""
-        settled = all(profile.standing.settled for profile in self.profiles)
-        due = [loop for loop in loops if settled or loop.role == "profile"]
+        """It is time for views to poll, if their turn has come: profiles at once, the others after the first of them.
+
+        Later profiles hold up nobody but their own players, which is what delivery sees to.
+        """
+        self.unsettled = {profile for profile in self.unsettled if not profile.standing.settled}
+        due = [loop for loop in loops if loop.role == "profile" or not self.unsettled]
         left: list[Loop] = [loop for loop in due if not isinstance(loop, ViewLoop)]
         left += self.quiet.take(loop for loop in due if isinstance(loop, ViewLoop))
         for loop in left:

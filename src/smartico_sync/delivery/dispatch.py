@@ -55,9 +55,13 @@ class Dispatch:
 
     @property
     def failing(self) -> bool:
-        """Whether all that is under way has failed."""
-        waiting = self.in_flight or self.backlog.player_order.startable
-        return self.breaker.unavailable or (self.breaker.failures > 0 and not waiting)
+        """Whether all that is under way has failed, and the API has answered nobody since."""
+        if self.breaker.unavailable or not self.breaker.failures:
+            return self.breaker.unavailable
+        if self.in_flight or self.backlog.player_order.startable:
+            return False
+        postponed = [request for _, _, request in self.backlog.player_order.postponed]
+        return not postponed or any(request.failed_at >= self.answered_at for request in postponed)
 
     def busy(self, view: str) -> bool:
         """Whether more of a view would only wait, see Delivery."""

@@ -181,7 +181,7 @@ class PlayerOrder:
         """Take the events of some players out of a request, as one of their own. Each waits for what holds its own players only."""
         apart = Request(
             theirs, request.pending, request.players & players, attempts=request.attempts, silences=request.silences,
-            sent_at=request.sent_at, trip=request.trip, backlog=request.backlog,
+            sent_at=request.sent_at, failed_at=request.failed_at, trip=request.trip, backlog=request.backlog,
         )  # fmt: skip
         request.batch, request.their_players = others, request.players - players
         for earlier in list(request.ahead):

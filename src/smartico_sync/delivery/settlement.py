@@ -116,6 +116,7 @@ class Settlement:
             now, attempts=request.attempts, in_flight=self.dispatch.in_flight, retry_after_s=retry_after_s
         )
         request.attempts, request.trip = request.attempts + 1, "again"
+        request.failed_at = request.failed_at or now
         self.last_error = reason
         if request.pending.over:
             self.dispatch.backlog.drop(request)

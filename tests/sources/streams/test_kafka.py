@@ -276,7 +276,9 @@ def test_a_client_is_not_closed_while_it_holds_lanes(mock_bus, monkeypatch):
     monkeypatch.setattr("smartico_sync.sources.kafka.membership.GIVE_BACK_S", 0.01)
     unsubscribe, poll, close = Client.unsubscribe, Client.poll, Client.close
     monkeypatch.setattr(Client, "unsubscribe", lambda _: None)
-    monkeypatch.setattr(Client, "poll", lambda client, wait: (slow.is_set() and unsubscribe(client), poll(client, wait))[1])
+    monkeypatch.setattr(
+        Client, "poll", lambda client, wait: (slow.is_set() and unsubscribe(client), poll(client, wait))[1]
+    )
     monkeypatch.setattr(Client, "close", lambda client: (told.append(len(client.assignment())), close(client)))
     subscription = bus.subscribe()
     taken(subscription, 1)
