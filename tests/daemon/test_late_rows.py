@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 import servers.postgresql as postgresql_servers
-from daemon.deposits import BY_ID, DEPOSITS, HASTE, delivered, insert, polled, polled_until
+from daemon.deposits import BY_ID, DEPOSITS, HASTE, VIEW, delivered, insert, polled, polled_until
 from smartico_sync.core.late_commit.mechanism import KeyScan
 from smartico_sync.tracking.late_scan import find_again
 from waiting import until
@@ -157,3 +157,31 @@ def test_keys_that_are_the_same_are_not_read_again(tracked, postgresql):
     found, before = looked(before)
     assert found.rows["transaction_id"].to_list() == [3]
     assert before is None
+
+
+@pytest.mark.slow
+def test_a_scan_for_late_rows_that_the_server_ends(tracked, postgresql):
+    """It takes longer than `statement_timeout`: what is new arrives meanwhile, the view says what is the matter, and less at once is scanned then."""
+    postgresql.execute(
+        "CREATE TABLE pace (seconds float)",
+        "INSERT INTO pace VALUES (0)",
+        "CREATE VIEW slow AS SELECT * FROM deposits WHERE CASE WHEN (SELECT seconds FROM pace) > 0 "
+        "THEN pg_sleep((SELECT seconds FROM pace)) IS NOT NULL ELSE true END",
+    )
+    postgresql.execute(
+        "INSERT INTO deposits (transaction_id, dt_finalized) SELECT g, now() + g * interval '1 ms' - interval '9 min' FROM generate_series(1, 3000) g",
+        "ANALYZE deposits",
+    )
+    url = f"{postgresql.url}\n    statement_timeout: 1s"
+    day = tracked(", lookback: 1h", view=VIEW.replace("relation: deposits", "relation: slow"), url=url)
+    assert delivered(day, 3000) == list(range(1, 3001))
+    postgresql.execute("UPDATE pace SET seconds = 0.0005")
+    told = set()
+    for number in range(3001, 3004):
+        insert(postgresql, number)
+        polled_until(day, lambda now, number=number: told.update(now.warnings) or str(number) in day.sent())
+    insert(postgresql, 3004, at="now() - interval '5 min'")
+    polled_until(day, lambda now: told.update(now.warnings) or "3004" in day.sent())
+    assert any("rows that commit late could not be looked for" in warning for warning in told)
+    assert delivered(day, 3004) == list(range(1, 3005))
+    assert not any("could not be looked for" in warning for warning in day.poll().warnings)

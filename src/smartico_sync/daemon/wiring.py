@@ -23,6 +23,7 @@ from smartico_sync.sources.sql.known_statements import known
 from smartico_sync.state.place import FilePlace, ServerPlace
 from smartico_sync.tracking.loop import ViewLoop
 from smartico_sync.tracking.memory_budget import MemoryBudget
+from smartico_sync.tracking.replica_time import ReplicaTime
 from smartico_sync.tracking.session import Equipment
 from smartico_sync.tracking.status_recorder import StatusRecorder
 
@@ -161,7 +162,7 @@ def assemble(
     stack.callback(delivery.close, FAREWELL_MS)
     board = board or StatusBoard()
     loops: list[Loop] = []
-    memory = MemoryBudget()
+    memory, replicas = MemoryBudget(), {name: ReplicaTime() for name in sources}
     for view in configuration.views:
         recorder = recorder_of(configuration, view, board)
         if is_broker(configuration, view):
@@ -175,8 +176,9 @@ def assemble(
             loops.append(StreamLoop(messages))
             continue
         equipment = Equipment(
-            configuration, view, sources[view.source], store, delivery, protection, recorder, memory, tracer
-        )
+            configuration, view, sources[view.source], store, delivery, protection, recorder, memory, tracer,
+            replicas[view.source],
+        )  # fmt: skip
         loops.append(ViewLoop(equipment))
     connections = {name: source.encryption for name, source in sources.items()}
     connections |= {name: stream.encryption for name, stream in streams.items()}

@@ -58,23 +58,25 @@ def find_again(
     known: DeliveredKeys,
     before: FoundNothing | None,
     page: Sequence[pl.DataFrame] = (),
+    at_once: int = SCAN_ROWS,
 ) -> tuple[Found, FoundNothing | None]:
     """As `find`, and what to give to the next call, for as long as nothing that is known is forgotten but below the scan.
 
     Where the keys are those in which nothing was found before, nothing is to be found now: the source says so with one row. It is
-    asked from the second scan of a range on, for where rows come all the time each scan has a range of its own.
+    asked from the second scan of a range on, for where rows come all the time each scan has a range of its own, and where keys are
+    read in parts, `at_once`, since more of them took too long, it is not asked: it would say it of all of them.
     """
-    digest = reading.digest("keys", scan.after, scan.high) if told_by_digest(scan, before) else None
+    digest = reading.digest("keys", scan.after, scan.high) if told_by_digest(scan, before, at_once) else None
     if digest is not None and before is not None and digest == before.digest:
         return Found(None, digest.rows, keys="distinct"), before
-    found = find(reading, mapping, scan, known, page=page)
+    found = find(reading, mapping, scan, known, page=page, at_once=at_once)
     nothing = found.rows is None and found.keys == "distinct"
     return found, FoundNothing(scan, digest) if nothing else None
 
 
-def told_by_digest(scan: KeyScan, before: FoundNothing | None) -> bool:
+def told_by_digest(scan: KeyScan, before: FoundNothing | None, at_once: int = SCAN_ROWS) -> bool:
     """Whether the source is asked for a digest of the keys rather than for all of them."""
-    return before is not None and before.covers(scan)
+    return before is not None and before.covers(scan) and at_once == SCAN_ROWS
 
 
 def find(
@@ -84,8 +86,9 @@ def find(
     known: DeliveredKeys,
     most: int | None = None,
     page: Sequence[pl.DataFrame] = (),
+    at_once: int = SCAN_ROWS,
 ) -> Found:
-    """Look for what is not known, up to `most` rows, or few more; MOST_ROWS for None.
+    """Look for what is not known, up to `most` rows, or few more; MOST_ROWS for None. Keys are read so many `at_once`.
 
     The rows of this reading's own page are known too: they are given as `page`. The rows of a keyless view are told apart by
     what they hold, so all of them are read.
@@ -93,7 +96,7 @@ def find(
     most, looked, size = most or MOST_ROWS, 0, 0.0
     frames: list[pl.DataFrame] = []
     distinct = bool(mapping.relation.key)
-    for batch in missing_keys(reading, scan) if isinstance(scan, AskIds) else window_keys(reading, scan):
+    for batch in missing_keys(reading, scan) if isinstance(scan, AskIds) else window_keys(reading, scan, at_once):
         looked += batch.height
         few = few_keys(mapping, batch)
         if few is not None and len(set(few)) == len(few) and known.all_known(few):
@@ -161,9 +164,9 @@ def rows_at(reading: Reading, keys: pl.DataFrame) -> pl.DataFrame:
     return pl.concat(found, how="diagonal_relaxed") if found else keys.clear()
 
 
-def window_keys(reading: Reading, scan: KeyScan) -> Iterator[pl.DataFrame]:
+def window_keys(reading: Reading, scan: KeyScan, at_once: int = SCAN_ROWS) -> Iterator[pl.DataFrame]:
     """All keys of the window, a batch at a time."""
-    asked = scan_keys(scan)
+    asked = scan_keys(scan, at_once)
     after = asked.after
     while True:
         batch = reading.keys(asked.low, asked.high, asked.limit, after)
@@ -174,9 +177,9 @@ def window_keys(reading: Reading, scan: KeyScan) -> Iterator[pl.DataFrame]:
         after = positions_of(batch.tail(1))[0]
 
 
-def scan_keys(scan: KeyScan) -> KeysAsked:
+def scan_keys(scan: KeyScan, at_once: int = SCAN_ROWS) -> KeysAsked:
     """The first batch that a scan asks for."""
-    return KeysAsked(scan.low, scan.high, SCAN_ROWS, scan.after)
+    return KeysAsked(scan.low, scan.high, at_once, scan.after)
 
 
 def missing_keys(reading: Reading, scan: AskIds) -> Iterator[pl.DataFrame]:

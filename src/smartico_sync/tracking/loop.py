@@ -27,6 +27,7 @@ from smartico_sync.tracking.base_loop import GLANCE_S, GRACE_S, IDLE_S, BaseLoop
 from smartico_sync.tracking.clocks import steady_ms
 from smartico_sync.tracking.page_size import PageSize
 from smartico_sync.tracking.quiet import Quiet, due_ms, foreseen, rescan
+from smartico_sync.tracking.scan_pace import ScanPace
 from smartico_sync.tracking.sender import Sender
 from smartico_sync.tracking.session import open_session
 from smartico_sync.tracking.source_checks import CheckMemory
@@ -58,7 +59,8 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
 
     def __init__(self, equipment: Equipment) -> None:
         super().__init__(equipment, Sender(equipment))
-        self._memory = CheckMemory()
+        view, replica = equipment.view.name, equipment.replica
+        self._memory = CheckMemory(scans=ScanPace(view, replica), replica=replica)
         self._size = PageSize(equipment.view.page_rows)
         self._session: Session | None = None
         self._reading: Literal["level", "behind"] = "level"
@@ -90,6 +92,11 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
         if checks == "now":
             self._memory.next_ms, self._resume_at = 0, 0.0
         self._work_once(stopping, patience_s)
+
+    def close(self, patience_s: float = 0.0) -> None:
+        """As any loop, and others may have its part of the replica's time."""
+        super().close(patience_s)
+        self._equipment.replica.forget(self.name)
 
     def _step(self) -> None:
         """Do the next thing there is to do, or wait for one."""
@@ -190,7 +197,7 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
             memory.reserve(self.name, limit * self._size.row_bytes)
         span = self._equipment.tracer.begin("poll", view=self.name, source=self._equipment.view.source)
         at, source = time.monotonic(), self._equipment.source
-        pace = "busy" if self._flight.scanning else pace
+        pace = "busy" if self._flight.scanning or session.reader.scans.waits else pace
         holds: Literal["rows", "nothing"] = "nothing" if self._without_rows else "rows"
         begun_ms = steady_ms()
         first = foreseen(session.reader, limit, pace, begun_ms, holds) if self._reading == "level" else None

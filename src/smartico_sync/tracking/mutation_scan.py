@@ -15,17 +15,19 @@ from smartico_sync.core.ledger_keys import key_columns
 from smartico_sync.sources.protocol import Digest, Scan
 from smartico_sync.tracking.clocks import steady_ms
 from smartico_sync.tracking.quiet import CHEAP_MS, Again
+from smartico_sync.tracking.replica_time import PAUSES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from smartico_sync.core.position import Position
     from smartico_sync.core.view_mapping import ViewMapping
     from smartico_sync.sources.protocol import Reading
 
-__all__ = ["SHARE", "MutationScan"]
+__all__ = ["MutationScan"]
 
 SLICE_ROWS = 1_000  # read again at once: some milliseconds
 MOST_ROWS = 500_000  # remembered: 8 MB a view
-SHARE = 20  # at most a twentieth of the time goes into it, and as much into the digests of pages
 PAUSE_MS = 1_000
 AT_ONCE = 256  # rows of small pages that are hashed together: a query for each costs more than all else about it
 FEW_SLICES = 10  # of more the loop itself reads one after the other
@@ -58,12 +60,16 @@ Slice = tuple["Position | None", "Position"]  # behind the first and up to the s
 class MutationScan:
     """Remembers what rows held when they were delivered, for `window_ms`, and compares slice by slice, round and round.
 
+    `charged` says what a look that took so many ms is charged with, see ReplicaTime.
+
     The hashes of contents are this process's own: after a restart only what is delivered from then on is compared.
     """
 
-    def __init__(self, mapping: ViewMapping, window_ms: int) -> None:
+    def __init__(
+        self, mapping: ViewMapping, window_ms: int, charged: Callable[[int], int] = lambda took_ms: took_ms
+    ) -> None:
         told = {column.name for known in mapping.properties for column in known.columns}
-        self.mapping = mapping
+        self.mapping, self.charged = mapping, charged
         self.columns = sorted(told | ({"ext_brand_id", "user_ext_id"} & {c.name for c in mapping.relation.columns}))
         self.window_ms = window_ms
         self.pages: deque[Delivered] = deque()
@@ -71,7 +77,7 @@ class MutationScan:
         self.unchanged: dict[Slice, Digest | None] = {}  # slices in which nothing had changed; None: not asked for yet
         self.rows = 0
         self.next_ms = 0
-        self.cost_ms = 0  # of the last slice
+        self.cost_ms = 0  # with which the last slice was charged
         self.turn = 0
 
     def remember(
@@ -129,7 +135,7 @@ class MutationScan:
             turn += len(some)
         if turn < len(self.pages) or None in digests or self.cost_ms > CHEAP_MS:
             return self.due_ms, []
-        pause = max(PAUSE_MS, self.cost_ms * SHARE)
+        pause = max(PAUSE_MS, self.cost_ms * PAUSES["delivered rows"])
         every = max(ROUND_MS, pause) + pause * (len(slices) - 1)
         return math.inf, [
             Again(Scan("rows", after, last.cursor), digest, self.next_ms + number * pause, every, self.cost_ms)
@@ -146,8 +152,8 @@ class MutationScan:
         some = self.slice()
         rows = self.unless_unchanged(reading, some)
         pause = PAUSE_MS if self.turn < len(self.pages) else ROUND_MS
-        self.cost_ms = steady_ms() - began
-        self.next_ms = steady_ms() + max(pause, self.cost_ms * SHARE)
+        self.cost_ms = self.charged(steady_ms() - began)
+        self.next_ms = steady_ms() + max(pause, self.cost_ms * PAUSES["delivered rows"])
         return None if rows is None or not rows.height else self.differing(some, rows)
 
     def expected(self, some: list[Delivered]) -> Digest | None:

@@ -9,17 +9,18 @@ from msgspec import Struct
 from smartico_sync.errors import SourceError
 from smartico_sync.observe.finding import NEXT
 from smartico_sync.tracking.clocks import steady_ms
+from smartico_sync.tracking.replica_time import PAUSES
 
 if TYPE_CHECKING:
     from smartico_sync.config.models import View
     from smartico_sync.core.relation import Relation
     from smartico_sync.sources.protocol import NullScan, Source
+    from smartico_sync.tracking.replica_time import ReplicaTime
 
 __all__ = ["NullCounts"]
 
 EVERY_MS = 60_000  # a NULL cursor is a mistake that waits for a person anyway
 RARELY_MS = 3_600_000  # where whole columns are read for it
-SHARE = 1_000  # a count takes at most a thousandth of the time, whatever the plan promised
 PATIENCE_MS = 5_000  # of the server: a count is worth no more, and every hour that is a thousandth of the time, too
 
 
@@ -27,7 +28,7 @@ class NullCounts(Struct):
     """What was counted last, for as long as the process lives. Used by the view's own loop only.
 
     NULL cursors are counted each minute where an index finds them, else each hour; NULL keys each hour. `trouble`: why a count
-    did not end.
+    did not end. `cost_ms`: with which the last count of cursors was charged.
     """
 
     cursors: int = 0
@@ -36,13 +37,19 @@ class NullCounts(Struct):
     scan: NullScan = "unknown"
     next_cursors_ms: int = 0
     next_keys_ms: int = 0
+    cost_ms: int = 0
 
     @property
     def rows(self) -> int:
         """How many there are."""
         return self.cursors + self.keys
 
-    def count(self, source: Source, relation: Relation, view: View) -> None:
+    @property
+    def cheap(self) -> bool:
+        """Whether cursors may be counted each minute, whoever counts them."""
+        return self.cost_ms * PAUSES["nulls"] <= EVERY_MS
+
+    def count(self, source: Source, relation: Relation, view: View, replica: ReplicaTime) -> None:
         """Count what is due, in a reading of its own: what goes wrong there is told, and is no trouble of the view.
 
         Where nothing finds NULLs cheaply they are counted only for a view that does something about them.
@@ -64,11 +71,10 @@ class NullCounts(Struct):
                 if cursors:
                     began = steady_ms()
                     self.cursors = reading.null_cursors("cursor", PATIENCE_MS)
-                    took = steady_ms() - began
+                    self.cost_ms = replica.charged("nulls", view.name, steady_ms() - began)
                     rarely = self.scan in ("by reading all", "not at all")
-                    self.next_cursors_ms = began + (
-                        RARELY_MS if rarely else min(max(EVERY_MS, took * SHARE), RARELY_MS)
-                    )
+                    pause = min(max(EVERY_MS, self.cost_ms * PAUSES["nulls"]), RARELY_MS)
+                    self.next_cursors_ms = began + (RARELY_MS if rarely else pause)
                 if keys:
                     self.keys = reading.null_cursors("key", PATIENCE_MS)
             self.trouble = ""

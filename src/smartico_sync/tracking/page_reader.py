@@ -15,6 +15,7 @@ from smartico_sync.core.late_commit.open_values import OpenValues
 from smartico_sync.core.ledger_keys import ledger_keys
 from smartico_sync.core.pipeline import position_at
 from smartico_sync.core.position import Position
+from smartico_sync.errors import SourceError
 from smartico_sync.observe.view_status import LateStatus
 from smartico_sync.tracking import late_rows, late_scan
 from smartico_sync.tracking.clocks import steady_ms
@@ -22,6 +23,7 @@ from smartico_sync.tracking.late_rows import LateRows, whole_numbers
 from smartico_sync.tracking.late_scan import find_again
 from smartico_sync.tracking.next_page import next_page
 from smartico_sync.tracking.read_result import ReadResult
+from smartico_sync.tracking.scan_pace import ScanPace
 
 if TYPE_CHECKING:
     from smartico_sync.config.models import View
@@ -41,9 +43,12 @@ AHEAD_EVERY_MS = 5_000  # rows dated ahead of the clock are rare, and a few seco
 class PageReader:
     """Reads on from a position that it keeps. Used by the view's own loop only, until something goes wrong."""
 
-    def __init__(self, view: View, prepared: PreparedView, store: Store, row: ViewRow) -> None:
+    def __init__(
+        self, view: View, prepared: PreparedView, store: Store, row: ViewRow, scans: ScanPace | None = None
+    ) -> None:
         self.view, self.choice, self.store, self.row = view, prepared.choice, store, row
         self.mapping, self.relation = prepared.mapping, prepared.relation
+        self.scans = scans or ScanPace(view.name)
         self.grain = Grain()
         self.late: LateRows | None = None
         self.known = DeliveredKeys()
@@ -130,17 +135,29 @@ class PageReader:
                 continue
             began = steady_ms()
             if each is scan and isinstance(scan, KeyScan):
-                late, self.found_nothing = find_again(reading, self.mapping, scan, known, self.found_nothing, read)
+                late, cost = self.scanned_again(reading, scan, read)
             else:
                 late = late_scan.find(reading, self.mapping, each, known, most, read)
             self.rescanned += late.looked
             if each is scan:
-                cost = steady_ms() - began
+                cost = cost or steady_ms() - began
                 self.scanned = "whole" if late.behind is None else "in part"
             if late.rows is not None:
                 read.append(late.rows)
         found = read[of_page:]
         return (pl.concat(found, how="diagonal_relaxed") if found else None), cost
+
+    def scanned_again(self, reading: Reading, scan: KeyScan, read: list[pl.DataFrame]) -> tuple[late_scan.Found, int]:
+        """What a scan finds, and what it is charged with. One that fails is not made again soon, whatever else the error ends."""
+        began, pace = steady_ms(), self.scans
+        try:
+            found, self.found_nothing = find_again(
+                reading, self.mapping, scan, self.known, self.found_nothing, read, pace.rows
+            )
+        except SourceError as error:
+            pace.failed(error, began, len(self.known))
+            raise
+        return found, pace.ended(began, scan.extent)
 
     def read_again(self, reading: Reading, page: pl.DataFrame, limit: int, read_time: ReadTime) -> pl.DataFrame | None:
         """Profiles under coarse cursor values that are over since they were read: a second change may hide there."""
@@ -296,7 +313,7 @@ class PageReader:
 
     def warning(self, read_time: ReadTime, reading: Reading) -> str:
         """What is about to go wrong with late rows; empty when nothing is."""
-        return late_rows.warning(self.late, read_time, self.view, reading.pinned_by)
+        return self.scans.trouble or late_rows.warning(self.late, read_time, self.view, reading.pinned_by)
 
     def look_below(self, reading: Reading) -> None:
         """Look at the source's lowest id, beside the anchors: where it went down, ids have begun again."""

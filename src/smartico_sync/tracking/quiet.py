@@ -99,5 +99,6 @@ def foreseen(
     if not known or reader.dated != "in order":
         return None
     scan = reader.late.mechanism.expected(begun_ms, pace) if reader.late is not None else None
-    keys = scan_keys(scan) if scan is not None and not told_by_digest(scan, reader.found_nothing) else None
+    rows = reader.scans.rows
+    keys = scan_keys(scan, rows) if scan is not None and not told_by_digest(scan, reader.found_nothing, rows) else None
     return FirstPage(reader.head, limit, keys, holds)

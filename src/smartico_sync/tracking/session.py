@@ -19,6 +19,7 @@ from smartico_sync.tracking.known_relation import refuse_known_relation
 from smartico_sync.tracking.memory_budget import MemoryBudget
 from smartico_sync.tracking.page_reader import PageReader
 from smartico_sync.tracking.prepared_view import identified, pipeline_options, prepare_known, stopped, under_secret
+from smartico_sync.tracking.replica_time import ReplicaTime
 from smartico_sync.tracking.source_checks import SourceChecks
 from smartico_sync.tracking.view_identity import definition_of, recorded, redefine, replaced, row_of
 from smartico_sync.tracking.view_start import ask_start
@@ -43,7 +44,7 @@ log = structlog.get_logger()
 
 
 class Equipment(Struct, frozen=True):
-    """What a view needs to work, for as long as the process lives."""
+    """What a view needs to work, for as long as the process lives. `memory` is shared by all views, `replica` by those of one source."""
 
     configuration: Configuration
     view: View
@@ -54,6 +55,7 @@ class Equipment(Struct, frozen=True):
     recorder: StatusRecorder
     memory: MemoryBudget = field(default_factory=MemoryBudget)
     tracer: Tracer = UNTRACED
+    replica: ReplicaTime = field(default_factory=ReplicaTime)
 
 
 class Session(Struct, frozen=True):
@@ -86,7 +88,7 @@ def open_session(equipment: Equipment, memory: CheckMemory) -> Session:
         log.warning("view.changed", view=view.name, reason=told)
         row = redefine(equipment.configuration, view, prepared.mapping, store, row)
     row = compare_columns(equipment, prepared, row, memory)
-    reader = PageReader(view, prepared, store, row)
+    reader = PageReader(view, prepared, store, row, memory.scans)
     return Session(
         equipment,
         prepared,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from itertools import takewhile
 from typing import TYPE_CHECKING, Literal
 
@@ -21,10 +22,12 @@ from smartico_sync.observe.finding import NEXT
 from smartico_sync.sources.protocol import Landmarks, Scan
 from smartico_sync.tracking.anchor_lookup import highest, look_up
 from smartico_sync.tracking.clocks import steady_ms
-from smartico_sync.tracking.mutation_scan import SHARE, MutationScan
+from smartico_sync.tracking.mutation_scan import MutationScan
 from smartico_sync.tracking.null_counts import NullCounts
 from smartico_sync.tracking.quiet import Again
 from smartico_sync.tracking.redelivery import requested
+from smartico_sync.tracking.replica_time import PAUSES, ReplicaTime
+from smartico_sync.tracking.scan_pace import ScanPace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,7 +69,8 @@ class CheckMemory(Struct):
     `nulls`: rows without a place in the order.
     `sent_without`: keys of rows without a cursor that were delivered. `changed`: what the view reads now that it did not
     read before. `columns`: what changed in those that are sent, and `hint` what to do about it. `servers`: those whose rows were found to be the ones delivered, each with the clock at which it was last
-    read. `gone`: rows delivered last whose absence stopped the view.
+    read. `gone`: rows delivered last whose absence stopped the view. `scans`: how late rows are looked for. `replica`: the time
+    that looking takes, which the views of a source share.
     """
 
     next_ms: int = 0
@@ -79,6 +83,8 @@ class CheckMemory(Struct):
     hint: str = ""
     servers: dict[str, int] = field(default_factory=dict)
     gone: frozenset[Anchor] = frozenset()
+    scans: ScanPace = field(default_factory=ScanPace)
+    replica: ReplicaTime = field(default_factory=ReplicaTime)
 
 
 class Steady(Struct, frozen=True):
@@ -107,7 +113,8 @@ class SourceChecks:
     def __init__(self, view: View, store: Store, prepared: PreparedView, memory: CheckMemory) -> None:
         self.view, self.store, self.prepared, self.memory = view, store, prepared, memory
         watched = prepared.mapping.kind.role != "profile" and prepared.relation.key and view.on_mutated != "ignore"
-        self.mutations = MutationScan(prepared.mapping, view.lookback) if watched else None
+        charged = partial(memory.replica.charged, "delivered rows", view.name)
+        self.mutations = MutationScan(prepared.mapping, view.lookback, charged) if watched else None
         self.without: Literal["none", "in flight"] = "none"
         if view.on_null_cursor == "send":
             memory.sent_without = memory.sent_without.hold(store.sent_without(view.name))
@@ -126,13 +133,14 @@ class SourceChecks:
         until, again = self.mutations.again() if self.mutations is not None else (math.inf, [])
         if self.steady is None or self.steady.place != place(reader):
             return min(until, self.memory.next_ms), again
-        look = Again(self.steady.landmarks, self.steady.digest, self.memory.next_ms, EVERY_MS)
+        cost = 1 + (self.memory.nulls.cost_ms if self.nulls_are == "asked" else 0)
+        look = Again(self.steady.landmarks, self.steady.digest, self.memory.next_ms, EVERY_MS, cost)
         return min(until, self.steady_until), [*again, look]
 
     @property
     def nulls_are(self) -> Literal["not asked", "asked"]:
         """Whether rows without a cursor can be looked for with landmarks."""
-        return "asked" if self.memory.nulls.scan == "by index" else "not asked"
+        return "asked" if self.memory.nulls.scan == "by index" and self.memory.nulls.cheap else "not asked"
 
     @property
     def steady_until(self) -> float:
@@ -200,7 +208,8 @@ class SourceChecks:
             return None
         self.memory.next_digest_ms = began + RARELY_MS
         digest = reading.digest("rows", after, last.cursor)
-        self.memory.next_digest_ms = steady_ms() + (steady_ms() - began) * SHARE
+        took = self.memory.replica.charged("digests", self.view.name, steady_ms() - began)
+        self.memory.next_digest_ms = steady_ms() + took * PAUSES["digests"]
         return digest
 
     def compare_anchors(self, reading: Reading, head: Position | None, watermark: Position | None) -> Landmarks | None:
@@ -309,7 +318,7 @@ class SourceChecks:
         if not self.minute_is_over:
             return
         nulls = self.memory.nulls
-        nulls.count(source, self.prepared.relation, self.view)
+        nulls.count(source, self.prepared.relation, self.view, self.memory.replica)
         if nulls.rows and self.view.on_null_cursor == "stop":
             nulls.next_cursors_ms = nulls.next_keys_ms = 0  # the next try may find them filled
             raise RowsUnusable(
