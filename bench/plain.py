@@ -3,7 +3,8 @@
     as it is      the view's own names and values, whatever JSON makes of them
     same JSON     the ingest API's names and values; ids that the next change of a row may repeat
     encrypted     the same, e-mail and phone encrypted
-    remembered    the same, with an id from a hash of the row, and each row's hash kept in SQLite, committed before it goes on
+    remembered    the same, with an id from a hash of the row as it was before encryption, and each row's hash kept in
+                  SQLite, committed before it goes on
 
 None of them retries, limits its rate, keeps a player's order, sees a row that commits late, or knows after a crash where it
 was; the last one at least sends no row twice that it has written down.
@@ -87,14 +88,13 @@ def users(row: tuple[Any, ...]) -> dict[str, Any]:
     }
 
 
-def encrypting(made: Callable[[tuple[Any, ...]], dict[str, Any]]) -> Callable[[tuple[Any, ...]], dict[str, Any]]:
-    """The same events with what is private encrypted."""
+def encryption() -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """What encrypts in an event, in place, what is private, and returns it. Twice the same text gives two others."""
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - other levels do without
 
     cipher = AESGCM(bytes(32))
 
-    def encrypted(row: tuple[Any, ...]) -> dict[str, Any]:
-        event = made(row)
+    def encrypt(event: dict[str, Any]) -> dict[str, Any]:
         payload = event["payload"]
         for name in PRIVATE:
             if name in payload:
@@ -102,20 +102,21 @@ def encrypting(made: Callable[[tuple[Any, ...]], dict[str, Any]]) -> Callable[[t
                 payload[name] = urlsafe_b64encode(nonce + cipher.encrypt(nonce, payload[name].encode(), None)).decode()
         return event
 
-    return encrypted
+    return encrypt
 
 
 class Memory:
-    """The hash of each row that was sent."""
+    """The hash of each row that was sent, as it was before encryption: encrypted, no row is ever as it was."""
 
     def __init__(self, home: Path) -> None:
+        self.encrypt = encryption()
         self.connection = sqlite3.connect(home / "state.db", isolation_level=None)
         self.connection.executescript(
             "PRAGMA journal_mode = WAL; CREATE TABLE sent (key TEXT PRIMARY KEY, hash BLOB) WITHOUT ROWID"
         )
 
     def new(self, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Those that say something new, under ids of their content, written down."""
+        """Those that say something new, under ids of their content, written down; what comes is encrypted only here."""
         marks = ",".join("?" * len(events))
         hashes = [blake2b(orjson.dumps(event), digest_size=16).digest() for event in events]
         keys = [event["eid"] for event in events]
@@ -127,15 +128,17 @@ class Memory:
         self.connection.execute("BEGIN")
         self.connection.executemany("INSERT OR REPLACE INTO sent VALUES (?, ?)", [pair[1:] for pair in fresh])
         self.connection.execute("COMMIT")
-        return [{**event, "eid": str(UUID(bytes=digest))} for event, _, digest in fresh]
+        return [self.encrypt({**event, "eid": str(UUID(bytes=digest))}) for event, _, digest in fresh]
 
 
 def main(what: str, database: str, api: str, level: str = "same JSON") -> None:
     """Send the whole view."""
-    made: Callable[[tuple[Any, ...]], dict[str, Any]] = {"casino": casino, "users": users}[what]
+    make = made = {"casino": casino, "users": users}[what]
     view, order = {"casino": (CASINO, "id"), "users": (USERS, "dt_update")}[what]
     headers = {"Authorization": "bench", "Content-Type": "application/json"}
-    make = encrypting(made) if LEVELS.index(level) >= LEVELS.index("encrypted") else made
+    if level == "encrypted":
+        encrypt = encryption()
+        make = lambda row: encrypt(made(row))  # noqa: E731
     with (
         tempfile.TemporaryDirectory(prefix="smartico-sync-plain-") as home,
         httpx.Client(headers=headers) as client,
@@ -150,8 +153,8 @@ def main(what: str, database: str, api: str, level: str = "same JSON") -> None:
             make = lambda row: as_it_is(names, row)  # noqa: E731
 
         def post(batch: list[dict[str, Any]]) -> None:
-            sent = memory.new(batch) if memory else batch
-            client.post(api, content=orjson.dumps(sent, default=str)).raise_for_status()
+            if sent := memory.new(batch) if memory else batch:
+                client.post(api, content=orjson.dumps(sent, default=str)).raise_for_status()
 
         batch: list[dict[str, Any]] = []
         for row in cursor:
