@@ -2,7 +2,8 @@
 
 A first load fills the state. Then `dt_update` of all rows moves on, as an hourly job makes it: with nothing else (`touched`), and with
 another value in one column (`one changed`). Each is polled with `payload: full` and `payload: changed`, from a table of
-BENCH_PROFILES and from one of a fifth of it: what the larger one takes beyond the smaller one is no start. Medians of BENCH_RUNS.
+BENCH_PROFILES and from one of a fifth of it, in turns: what the larger one takes beyond the smaller one is no start. Medians of
+BENCH_RUNS.
 
 Usage: python -m bench.repolls
 """
@@ -59,16 +60,21 @@ def polled(server: Server, api: str, payload: str, spent: Spent) -> None:
         shutil.rmtree(home)
 
 
-def measured(profiles: int, api: str) -> Spent:
-    """CPU seconds of every run over a table of that size, the payloads in turns."""
-    server, spent = Server.create(), Spent()
+def measured(sizes: tuple[int, ...], api: str) -> list[Spent]:
+    """CPU seconds of every run over a table of each size, in that order; sizes and payloads in turns."""
+    servers: list[Server] = []
+    spent = [Spent() for _ in sizes]
     try:
-        server.admin(*users_sql(profiles))
+        for profiles in sizes:
+            servers.append(Server.create())
+            servers[-1].admin(*users_sql(profiles))
+        works = [work for payload in PAYLOADS for work in zip(servers, (payload,) * len(sizes), spent, strict=True)]
         for turn in range(RUNS):
-            for payload in PAYLOADS if turn % 2 == 0 else reversed(PAYLOADS):
-                polled(server, api, payload, spent)
+            for server, payload, into in works if turn % 2 == 0 else reversed(works):
+                polled(server, api, payload, into)
     finally:
-        server.remove()
+        for server in servers:
+            server.remove()
     return spent
 
 
@@ -81,7 +87,7 @@ def main() -> None:
     )  # fmt: skip
     try:
         url = f"http://{listen}/api/external/events/v2"
-        small, large = (measured(profiles, url) for profiles in (PROFILES // SMALLER, PROFILES))
+        small, large = measured((PROFILES // SMALLER, PROFILES), url)
     finally:
         api.terminate()
         api.wait()
