@@ -10,13 +10,13 @@ __all__ = ["Check", "Row"]
 
 
 class Check(msgspec.Struct, frozen=True):
-    """A figure and its bound: `form` writes its number, `said` what it is of.
+    """A figure and its bound, if it has one: `form` writes its number, `said` what it is of.
 
     `lowest` and `highest` are what runs spread over, where there were several.
     """
 
     value: float
-    bound: float
+    bound: float | None
     sense: Literal["at least", "at most"]
     form: str = "{:.2f}"
     said: str = "{}"
@@ -25,7 +25,9 @@ class Check(msgspec.Struct, frozen=True):
 
     @property
     def reached(self) -> bool:
-        """Whether the figure is within its bound."""
+        """Whether the figure is within its bound; one without is."""
+        if self.bound is None:
+            return True
         return self.value >= self.bound if self.sense == "at least" else self.value <= self.bound
 
     def __str__(self) -> str:
@@ -55,9 +57,12 @@ class Row(msgspec.Struct, frozen=True):
         """Whether they are reached, and which are not."""
         if not self.checks:
             return "not run"
+        bounded = [check for check in self.checks if check.bound is not None]
+        if not bounded:
+            return "no target"
         missed = [number for number, check in enumerate(self.checks, 1) if not check.reached]
         if not missed:
             return "reached"
-        if len(missed) == len(self.checks):
+        if len(missed) == len(bounded):
             return "not reached"
         return f"not reached: figure {' and '.join(map(str, missed))}"

@@ -50,16 +50,34 @@ def test_a_run_with_no_figures_says_so_in_every_row():
 
 
 def test_a_ratio_is_of_what_the_rows_took_beyond_the_smaller_size():
-    """Six seconds beyond the start against two, three and one and a half."""
+    """CPU first; six seconds beyond the start against two, three and one and a half."""
     row = of("transactions, start-up apart", figures())
-    assert row.measured == "3.00 \N{MULTIPLICATION SIGN} (2.00 to 4.00) · 0.44 CPU (0.40 to 0.50)"
-    assert row.verdict == "not reached: figure 2"
+    assert row.measured == "0.44 CPU (0.40 to 0.50) · 3.00 \N{MULTIPLICATION SIGN} (2.00 to 4.00)"
+    assert row.verdict == "not reached: figure 1"
     assert of("against one that makes the same JSON", figures()).verdict == "not run"
 
 
 def test_a_whole_run_is_compared_with_its_start():
-    """Seven seconds against three."""
-    assert of("400,000 rows, start-up included", figures()).measured == "2.33 \N{MULTIPLICATION SIGN} (1.75 to 2.80)"
+    """Seven seconds against three, and six of CPU against 3.2, for which no target is set."""
+    row = of("400,000 rows, start-up included", figures())
+    assert row.measured == "0.53 CPU (0.50 to 0.58) · 2.33 \N{MULTIPLICATION SIGN} (1.75 to 2.80)"
+    assert row.verdict == "reached"
+
+
+def test_what_is_there_for_comparison_has_no_target():
+    """Against dlt nothing is reached or missed, and without its environment there is no figure."""
+    some = figures()
+    assert of("against dlt", some).verdict == "not run"
+    for view in ("casino", "users"):
+        for number, cpu in ((40_000, 1.0), (400_000, 11.0)):
+            some["figures"].append(compared(view, "dlt, as Arrow", number, [[cpu, cpu, 200]]))
+    for number, cpu in ((40_000, 1.0), (400_000, 6.0)):
+        some["figures"].append(compared("users", "smartico-sync, fence", number, [[cpu, cpu, 200]]))
+    row = of("against dlt", some)
+    assert row.measured == (
+        "transactions 0.25 CPU · 5.00 \N{MULTIPLICATION SIGN} · users 0.50 CPU · 2.00 \N{MULTIPLICATION SIGN}"
+    )
+    assert row.verdict == "no target"
 
 
 def test_a_run_that_the_noise_drowns_has_no_ratio():
