@@ -1,6 +1,6 @@
 # Two commands do everything, set-up included: `make run` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-slow test-all check docs audit sbom bench bench-table bench-guard torture soak failover failover-long streams-long format reference clean
+.PHONY: help setup run test test-slow test-all check docs audit sbom bench bench-dlt bench-table bench-guard torture soak failover failover-long streams-long format reference clean
 
 UV_VERSION := 0.13.9
 PIP_AUDIT_VERSION := 2.9.0
@@ -85,11 +85,13 @@ sbom: $(UV) ## What an installation consists of, as CycloneDX in dist/sbom.json
 	@$(UV) pip install --quiet --python .bench-dlt/bin/python "dlt[sql_database]==$(DLT_VERSION)" "psycopg[binary]" pyarrow httpx orjson cryptography
 	@touch $@
 
-bench: setup .bench-dlt/.ready ## Everything against loops that people write, in one run; ends with the table of what we aim at
+bench-dlt: .bench-dlt/.ready ## The environment in which make bench runs dlt beside the daemon
+
+bench: setup bench-dlt ## Everything against loops that people write, in one run; ends with the table of what we aim at
 	@tests/servers/provision all
 	PYTHONPATH=tests $(BIN)/python -m bench.suite all
 
-bench-table: servers ## A quarter of an hour of it: that table alone, of fewer runs
+bench-table: servers bench-dlt ## Less than 25 minutes of it: that table alone, of fewer runs
 	PYTHONPATH=tests $(BIN)/python -m bench.suite table
 
 bench-guard: servers ## Two minutes of it: fails where the daemon costs more CPU than it may, against a loop

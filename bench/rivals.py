@@ -11,7 +11,7 @@ from typing import Literal
 from bench.data import CASINO, USERS
 from bench.plain import LEVELS
 
-__all__ = ["BASELINE", "COMMAND", "ENVIRONMENT", "GUARDED", "RIVALS", "SYNC", "VIEWS", "Rival"]
+__all__ = ["BASELINE", "COMMAND", "DLT", "DLT_LOOP", "ENVIRONMENT", "GUARDED", "RIVALS", "SYNC", "VIEWS", "Rival"]
 
 COMMAND = Path(sys.executable).parent / "smartico-sync"
 # As on any machine: modules are compiled once, not at every start.
@@ -43,13 +43,21 @@ class Rival:
 
 
 GUARDED = "smartico-sync, fence"
-LOOPS = tuple(Rival(f"loop, {level}", level) for level in LEVELS)
-DLT = Path(".bench-dlt/bin/python")  # an environment of its own, which `make bench` makes
+DLT = Path(".bench-dlt/bin/python")  # an environment of its own, which `make bench-dlt` makes
 DLT_LOOP = Rival("dlt, as Arrow", command=(str(DLT.absolute()), "-m", "bench.dlt_loop"), often="sometimes")
 OTHERS = (DLT_LOOP,) if DLT.exists() else ()
+
+
+def loops(*, sometimes: str) -> tuple[Rival, ...]:
+    """A loop of each level; no target is about `sometimes`."""
+    return tuple(
+        Rival(f"loop, {level}", level, often="sometimes" if level == sometimes else "always") for level in LEVELS
+    )
+
+
 RIVALS = {
     "casino": (
-        *(loop for loop in LOOPS if loop.level != "encrypted"),  # nothing of it is private
+        *(loop for loop in loops(sometimes="remembered") if loop.level != "encrypted"),  # nothing of it is private
         *OTHERS,
         Rival(GUARDED),
         Rival("smartico-sync, gaps", late="gaps", often="sometimes"),
@@ -57,5 +65,5 @@ RIVALS = {
         Rival("smartico-sync, API 100 ms away", faults=("latency=100ms",)),
         Rival("smartico-sync, API 500 ms away", faults=("latency=500ms",), often="sometimes"),
     ),
-    "users": (*LOOPS, *OTHERS, Rival(GUARDED)),
+    "users": (*loops(sometimes="as it is"), *OTHERS, Rival(GUARDED)),
 }

@@ -1,7 +1,7 @@
 """`make bench`: every part in turn, and at the end the table of what we aim at, from this run alone.
 
 Usage: python -m bench.suite all|table
-`table` runs what fills the table only, and what it repeats less often: a quarter of an hour. BENCH_QUICK=1 is the same for
+`table` runs what fills the table only, and less often what no ratio is of: less than 25 minutes. BENCH_QUICK=1 is the same for
 `all`. BENCH_JSON says where the figures are kept; what was there is replaced. A part that fails is told at the end, and the
 others go on. BENCH_STATE names the numbers of profiles of the state, 100 million among them where that is wanted.
 """
@@ -43,7 +43,7 @@ class Part(msgspec.Struct, frozen=True):
 
 SOURCES = ("pytest", "-q", "-s", "-rs", "-p", "conftest", "-p", "no:randomly", "-W", "ignore", "bench/sources.py")
 PARTS = (
-    Part("compared", ("bench",), quick=(("BENCH_RUNS", "3"), ("BENCH_FEW", "1"), ("BENCH_PROFILES", "100000"))),
+    Part("compared", ("bench",), quick=(("BENCH_FEW", "1"), ("BENCH_PROFILES", "100000"))),
     Part("startup", ("bench.startup",), quick=(("BENCH_STARTS", "5"),)),
     Part("repolls", ("bench.repolls",), quick=(("BENCH_PROFILES", "100000"),)),
     Part("live", ("bench.live",)),
