@@ -6,9 +6,10 @@ An API of our own is slow with requests that hold an event of that player:
     refused for 63 s      each gets 503 until its first event was refused for that long
     unanswered for 30 s   each is left without an answer until the daemon gives it up, and only then taken
 
-Printed is how long the events of all others took from the source's row to the API's acknowledgement, beside a run in which
-nothing is wrong; how often an event of the slow player was sent; and the longest time between two such tries. All run at the
-same time, each with a daemon, a table and an API of its own: what else the machine does falls on each alike.
+Each time the slow player bets his profile changes as well. Printed is how long the bets of all others took from the source's
+row to the API's acknowledgement, beside a run in which nothing is wrong; how often an event of the slow player was sent; and
+the longest time between two such tries. All run at the same time, each with a daemon, tables and an API of its own: what else
+the machine does falls on each alike.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from servers.postgresql import Server
 from smartico_sync.config.delivery_models import API_TIMEOUT_MS
 
 PLAYERS = 5_000
+BET_EVENT = "casino_bet"
 SLOW = 7
 SLOW_EVERY_S = 10.0  # the slow player's own pace
 TICK_S = 0.05
@@ -49,6 +51,11 @@ TABLE = """CREATE TABLE {0} (id bigserial PRIMARY KEY, ext_brand_id text DEFAULT
     bet_date timestamptz, bet_amount numeric DEFAULT 1.25, game_name text DEFAULT 'Book')"""
 BETS = "INSERT INTO {0} (user_ext_id, bet_id, bet_date) SELECT 100 + (random() * %s)::int, 'r' || currval('{0}_id_seq'), clock_timestamp() FROM generate_series(1, %s)"
 BET = "INSERT INTO {0} (user_ext_id, bet_id, bet_date) VALUES (%s, 's' || clock_timestamp(), clock_timestamp())"
+USERS = """CREATE TABLE {0} (user_ext_id bigint PRIMARY KEY, ext_brand_id text DEFAULT 'b', core_username text,
+    dt_update timestamptz DEFAULT clock_timestamp())"""
+PROFILE = """INSERT INTO {0} (user_ext_id, core_username) VALUES (%s, clock_timestamp()) ON CONFLICT (user_ext_id)
+    DO UPDATE SET core_username = excluded.core_username, dt_update = excluded.dt_update"""
+PROFILES = "{{name: users, source: db, relation: {0}, kind: users, cursor: dt_update, every: 500ms}}"
 VIEW = "{{name: bets, source: db, relation: {0}, kind: casino_bets, cursor: id, every: 500ms}}"
 HELD, REFUSED, UNANSWERED = (
     f"held for {HELD_S:.0f} s",
@@ -87,7 +94,7 @@ class Api:
         now = time.time()
         with self.lock:
             for event in events:
-                if event["user_ext_id"] != str(SLOW):
+                if event["user_ext_id"] != str(SLOW) and event["event_type"] == BET_EVENT:
                     self.seen.setdefault(event["eid"], now - event["event_date"] / 1000)
         return 200, 0
 
@@ -129,17 +136,20 @@ def serve(api: Api) -> ThreadingHTTPServer:
 
 def run(mode: str, server: Server, ready: threading.Barrier, rate: int, seconds: float) -> tuple[list[float], Api]:
     """Write for a while under one mode, as soon as all are ready; the others' latencies, sorted, and the API."""
-    api, table = Api(mode), "bets_" + mode.replace(" ", "_")
+    api, table, users = Api(mode), "bets_" + mode.replace(" ", "_"), "users_" + mode.replace(" ", "_")
     http = serve(api)
     home = Path(tempfile.mkdtemp(prefix="smartico-sync-slow-"))
     server.admin(
-        f"DROP TABLE IF EXISTS {table}",
+        f"DROP TABLE IF EXISTS {table}, {users}",
         TABLE.format(table),
+        USERS.format(users),
+        f"CREATE INDEX ON {users} (dt_update, user_ext_id)",
+        f"INSERT INTO {users} (user_ext_id, core_username) VALUES (1, 'one')",
         f"INSERT INTO {table} (user_ext_id, bet_id, bet_date) VALUES (1, 'r0', now())",
     )
     (home / "views.yaml").write_text(
         f"version: 1\nsmartico: {{url: 'http://127.0.0.1:{http.server_port}/', token: bench, encryption: off}}\n"
-        f"state: ./state.db\npii: {{mode: plain}}\nhealth: {{listen: off}}\nsources: {{db: {{url: '{server.url()}'}}}}\nviews: [{VIEW.format(table)}]\n"
+        f"state: ./state.db\npii: {{mode: plain}}\nhealth: {{listen: off}}\nsources: {{db: {{url: '{server.url()}'}}}}\nviews: [{PROFILES.format(users)}, {VIEW.format(table)}]\n"
     )
     with (home / "log").open("wb") as log:
         daemon = subprocess.Popen(
@@ -156,6 +166,7 @@ def run(mode: str, server: Server, ready: threading.Barrier, rate: int, seconds:
         with psycopg.connect(server.admin_url(), autocommit=True) as connection:
             while (passed := time.monotonic() - began) < seconds:
                 if passed >= slow_due:
+                    connection.execute(PROFILE.format(users), (SLOW,))
                     connection.execute(BET.format(table), (SLOW,))
                     slow_due += SLOW_EVERY_S
                 due = int(passed * rate) - written
