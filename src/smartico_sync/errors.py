@@ -10,6 +10,7 @@ SyncError                     1  internal error
 │   ├── SourceUnreachable        nobody answers, or the connection broke
 │   ├── SourceRefused            wrong password, missing permission
 │   ├── SourceCancelled          the server ended the read (standby conflict, timeout): again, with a smaller page
+│   │   └── RowsTooWide          rows are wider than was thought, so we ended it: fewer of them are read again, at once
 │   ├── PositionMoved            somebody else has moved the view on: nothing is committed, and it begins where the state says
 │   └── ViewBroken               the view is gone, or lacks a column the configuration names
 │       └── ViewAltered          its columns are others than they were: it is described again at once
@@ -53,6 +54,7 @@ __all__ = [
     "MessagesLost",
     "PositionMoved",
     "RowsRefused",
+    "RowsTooWide",
     "RowsUnusable",
     "SecretsMissing",
     "SourceCancelled",
@@ -166,6 +168,20 @@ class SourceRefused(SourceError):
 
 class SourceCancelled(SourceError):
     """The server ended the read; a smaller page may pass."""
+
+
+class RowsTooWide(SourceCancelled):
+    """An answer was given up while it was read: `rows` of it were `size` bytes, the widest of them `row_bytes` each.
+
+    Whoever asks for fewer rows gets them, a handful in any case.
+    """
+
+    def __init__(self, what: str, rows: int, size: int, row_bytes: float) -> None:
+        super().__init__(
+            f"{what}: {rows:,} rows are {size / 1_000_000:,.0f} MB, more than is read at once",
+            hint="ask for fewer rows; the daemon does so by itself",
+        )
+        self.rows, self.size, self.row_bytes = rows, size, row_bytes
 
 
 class PositionMoved(SourceError):

@@ -33,6 +33,7 @@ from smartico_sync.delivery.request import Request
 from smartico_sync.state.store import Store
 from smartico_sync.tracking import event_sender, sender
 from smartico_sync.tracking.key_watch import Explained
+from smartico_sync.tracking.memory_budget import MemoryBudget
 from smartico_sync.tracking.read_result import ReadResult
 from smartico_sync.tracking.sender import Sender
 
@@ -151,7 +152,7 @@ class Order(RuleBasedStateMachine):
         equipment = SimpleNamespace(
             view=view, store=self.store, delivery=self.router, recorder=Deaf(), source=self,
             protection=SimpleNamespace(apply=lambda events: events),
-            tracer=UNTRACED,
+            tracer=UNTRACED, memory=MemoryBudget(),
         )  # fmt: skip
         reader = SimpleNamespace(after=lambda *_: None, adopt=lambda *_: None, also=lambda *_: None, watermark=None)
         self.session = SimpleNamespace(

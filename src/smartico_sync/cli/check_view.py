@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -23,6 +24,7 @@ from smartico_sync.core.survey import survey
 from smartico_sync.errors import ExitCode, StateError, SyncError
 from smartico_sync.tracking.cursor_checks import coarse
 from smartico_sync.tracking.known_relation import refuse_known_relation
+from smartico_sync.tracking.memory_budget import PAGE_BYTES
 from smartico_sync.tracking.newest_rows import NEWEST, repeated_keys
 from smartico_sync.tracking.prepared_view import (
     identified,
@@ -33,6 +35,7 @@ from smartico_sync.tracking.prepared_view import (
     stopped,
     under_secret,
 )
+from smartico_sync.tracking.row_width import RowWidth, until_it_fits
 from smartico_sync.tracking.source_checks import CheckMemory, SourceChecks
 from smartico_sync.tracking.view_identity import definition_of, recorded
 from smartico_sync.tracking.view_start import just_before
@@ -80,11 +83,8 @@ def check_view(context: OperatorContext, view: View, source: Source) -> Iterator
         yield failed(subject, error)
         return
     try:
-        with source.reading(prepared.relation) as reading:
-            head, nulls, newest = reading.head(), reading.null_cursors(), reading.newest(NEWEST)
-            if head is not None:
-                read_again(reading, newest)
-            clock_ms = reading.clock_ms
+        width = RowWidth()
+        head, nulls, newest, clock_ms = until_it_fits(width, partial(read_newest, source, prepared, width))
         found = discreet(prepared.mapping, survey(newest, pipeline_options(configuration, view, prepared), clock_ms))
         yield ViewReport(view, configuration.pii, prepared.mapping, found, head)
         if row is not None and not row.blank:
@@ -233,6 +233,16 @@ def late_findings(subject: str, view: View, prepared: PreparedView) -> Iterator[
             trait.name in ("filter", "union") and not by_id and choice.mechanism in ("fence + lookback", "lookback")
         )
         yield Finding("fine" if mild else "advice", subject, f"{trait.what}; {protected}", "" if mild else trait.hint)
+
+
+def read_newest(source: Source, prepared: PreparedView, width: RowWidth) -> tuple[str | None, int, pl.DataFrame, int]:
+    """The head, how many rows have no place in the order, the newest rows, and the source's clock."""
+    with source.reading(prepared.relation) as reading:
+        head, nulls = reading.head(), reading.null_cursors()
+        newest = reading.newest(width.fitting(NEWEST, PAGE_BYTES))
+        if head is not None:
+            read_again(reading, newest)
+        return head, nulls, newest, reading.clock_ms
 
 
 def read_again(reading: Reading, newest: pl.DataFrame) -> None:

@@ -178,6 +178,10 @@ class Reading(Protocol):
     reason; column: reason`, no value), which is present only when needed; a zero date is NULL. A boolean that holds codes, or
     an integer with decimals, makes its column String. The column `@cursor` (String, always present) is the cursor at full
     precision as the database prints it; the columns `@key.0`, `@key.1` … (String) are the key likewise.
+
+    A question for many rows raises RowsTooWide where they are more bytes than are read at once, and the reading is over then:
+    whoever asked asks for fewer. A handful is brought whatever it weighs. Engines whose drivers only hand out whole answers
+    bring them.
     """
 
     @property

@@ -11,6 +11,7 @@ from smartico_sync.core.events import POSITION
 from smartico_sync.core.ledger_keys import may_move
 from smartico_sync.core.mapping import events
 from smartico_sync.core.pipeline import anchor_print, position_at
+from smartico_sync.tracking.row_width import portions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.restore_detection import Highest
     from smartico_sync.sources.protocol import Reading
     from smartico_sync.tracking.prepared_view import PreparedView
+    from smartico_sync.tracking.row_width import RowWidth
 
 __all__ = ["Lookup", "highest", "look_up", "prints"]
 
@@ -33,18 +35,22 @@ class Lookup(Struct, frozen=True):
     keys: tuple[tuple[str, ...], ...] = ()
 
 
-def look_up(reading: Reading, prepared: PreparedView, anchors: Sequence[Anchor]) -> Lookup:
+def look_up(
+    reading: Reading, prepared: PreparedView, anchors: Sequence[Anchor], width: RowWidth | None = None
+) -> Lookup:
     """Which anchors do not exist, as the same rows. Where the cursor is a time they may have moved up when they were updated."""
-    same = prints(prepared, reading.rows(anchor.position for anchor in anchors))
+    same: dict[tuple[Position, int], int] = {}
+    for some in portions(anchors, width):
+        same |= prints(prepared, reading.rows(anchor.position for anchor in some))
     gone = [anchor for anchor in anchors if (anchor.position, anchor.print) not in same]
     moves = prepared.relation.key and (prepared.mapping.kind.role == "profile" or may_move(prepared.mapping))
     if not moves or not gone:
         return Lookup(gone)
     moved: dict[tuple[tuple[str, ...], int], int] = {}
     keys = tuple(dict.fromkeys(anchor.position.key for anchor in gone))
-    rows = reading.by_key(keys)
-    for (position, mark), at_ms in prints(prepared, rows).items():
-        moved[position.key, mark] = max(at_ms, moved.get((position.key, mark), at_ms))
+    for some_keys in portions(keys, width):
+        for (position, mark), at_ms in prints(prepared, reading.by_key(some_keys)).items():
+            moved[position.key, mark] = max(at_ms, moved.get((position.key, mark), at_ms))
     return Lookup(
         [anchor for anchor in gone if moved.get((anchor.position.key, anchor.print), -1) < anchor.cursor_ms], keys
     )

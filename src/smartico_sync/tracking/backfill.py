@@ -16,7 +16,15 @@ from msgspec.structs import replace
 from smartico_sync.core.batches import weight
 from smartico_sync.core.pipeline import ledger_of, position_at
 from smartico_sync.core.records import Step
-from smartico_sync.errors import ConfigError, DeliveryStopped, StateError, SyncError, Unexpected, ViewHalted
+from smartico_sync.errors import (
+    ConfigError,
+    DeliveryStopped,
+    RowsTooWide,
+    StateError,
+    SyncError,
+    Unexpected,
+    ViewHalted,
+)
 from smartico_sync.observe.view_status import BackfillStatus
 from smartico_sync.state.ledger import BUCKET_MS
 from smartico_sync.tracking.base_loop import BACKOFF
@@ -142,6 +150,8 @@ class Backfills:
             rows = self.page(self.loops[backfill.view], backfill, stopping)
         except DeliveryStopped:
             return
+        except RowsTooWide as error:  # the next page is smaller
+            self.loops[backfill.view].equipment.memory.width(backfill.view).too_wide(error)
         except SyncError as error:
             self.trouble(backfill, error)
         except Exception as error:  # noqa: BLE001 - as in the loop
@@ -174,11 +184,13 @@ class Backfills:
         """Read the next rows and send them on their way; resolves to how many there were once they are committed."""
         equipment, done = session.equipment, Future[int]()
         limit = max(LEAST_ROWS, min(MOST_ROWS, equipment.view.page_rows, backfill.rate * PAGE_MS // 1000))
+        limit = equipment.memory.rows_at_once(backfill.view, limit)
         with equipment.source.reading(session.prepared.relation) as reading:
             rows, clock_ms = next_rows(reading, backfill, limit), reading.clock_ms
         if not rows.height:
             done.set_result(0)
             return done
+        equipment.memory.width(backfill.view).saw(rows)
         before = delivered_before(session, rows)
 
         def work() -> Sent:
@@ -207,7 +219,7 @@ class Backfills:
                 else:
                     done.set_result(rows.height)
 
-            return Sent(workplace.sender.queue(session, batch, "backfill"), settle, weight(batch.send))
+            return Sent(workplace.sender.queue(session, batch, "backfill"), settle, weight(batch.send), batch.rows)
 
         workplace.flight.send_history(
             work,

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from smartico_sync.core.ledger_keys import ledger_keys
 from smartico_sync.core.pipeline import ledger_of, position_at, positions_of
-from smartico_sync.tracking.redelivery import ROWS_AT_ONCE
+from smartico_sync.tracking.row_width import portions
 from smartico_sync.tracking.view_identity import definition_of, recorded
 
 if TYPE_CHECKING:
@@ -69,7 +69,8 @@ def delivered_rows(
     session: Session, former: ViewRow, mapping: ViewMapping, reading: Reading, rows: pl.DataFrame
 ) -> pl.DataFrame | None:
     """The rows between the ends of these that a former view delivered, read in its order; `mapping` has its key."""
-    store, low = session.equipment.store, position_at(rows, 0).cursor
+    equipment = session.equipment
+    store, width, low = equipment.store, equipment.memory.width(equipment.view.name), position_at(rows, 0).cursor
     high = position_at(rows, rows.height - 1).cursor
     moments: list[int] = ledger_of(rows, session.prepared.mapping).get_column("cursor_ms").drop_nulls().to_list()
     kept = store.ledger_between(former.view, min(moments), max(moments) + 1) if moments else None
@@ -87,8 +88,7 @@ def delivered_rows(
         sent = [each for each, so in zip(positions, told, strict=True) if so and each not in waits]
         times = Counter(positions)
         one = [each for each in sent if times[each] == 1]
-        for start in range(0, len(one), ROWS_AT_ONCE):
-            parts.append(reading.rows(one[start : start + ROWS_AT_ONCE]))  # noqa: PERF401 - two lines say it better
+        parts += [reading.rows(some) for some in portions(one, width)]
     return pl.concat(parts, how="diagonal_relaxed") if parts else None
 
 

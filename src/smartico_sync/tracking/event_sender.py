@@ -105,7 +105,8 @@ class EventSender:
         """The parked rows whose next try has come, to be given to `retries`; none while others are under way."""
         if self._retries == "under way":
             return []
-        parked = self._tools.store.parked(self._name, now_ms(), redelivery.ROWS_AT_ONCE)
+        most = self._tools.memory.rows_at_once(self._name, redelivery.ROWS_AT_ONCE)
+        parked = self._tools.store.parked(self._name, now_ms(), most)
         self._retries = "under way" if parked else "none"
         return parked
 

@@ -18,8 +18,9 @@ from smartico_sync.core.ledger_keys import WHERE_BITS, may_move, which
 from smartico_sync.core.pipeline import positions_of
 from smartico_sync.core.reason_codes import MUTATED
 from smartico_sync.core.uniqueness import elsewhere, missing_since, not_unique, repeats, with_others
-from smartico_sync.errors import SourceError
+from smartico_sync.errors import RowsTooWide, SourceError
 from smartico_sync.tracking.redelivery import requested
+from smartico_sync.tracking.row_width import portions
 
 if TYPE_CHECKING:
     from smartico_sync.config.models import View
@@ -173,6 +174,9 @@ class KeyWatch:
             asked = rows[places[done : done + size]]
             try:
                 there = self._there(asked)
+            except RowsTooWide as error:
+                self._reader.width.too_wide(error)
+                break
             except SourceError:
                 break
             self._tell_apart(asked, there, rows)
@@ -225,7 +229,7 @@ class KeyWatch:
         """All that the source holds of these rows' keys."""
         keys = list(dict.fromkeys(position.key for position in positions_of(rows)))
         with self._source.reading(self._mapping.relation) as reading:
-            frames = [reading.by_key(keys[start : start + KEYS_AT_ONCE]) for start in range(0, len(keys), KEYS_AT_ONCE)]
+            frames = [reading.by_key(some) for some in portions(keys, self._reader.width, KEYS_AT_ONCE)]
         return pl.concat(frames, how="diagonal_relaxed")
 
 

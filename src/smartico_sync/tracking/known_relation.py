@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 from smartico_sync.errors import ViewMisconfigured
 from smartico_sync.tracking.anchor_lookup import look_up, prints
+from smartico_sync.tracking.row_width import portions
 from smartico_sync.tracking.view_identity import definition_of, recorded, where
 
 if TYPE_CHECKING:
     from smartico_sync.config.models import Configuration, View
     from smartico_sync.core.definition import Definition
+    from smartico_sync.core.position import Position
     from smartico_sync.sources.protocol import Source
     from smartico_sync.state.store import Store
     from smartico_sync.tracking.prepared_view import PreparedView
@@ -62,6 +64,8 @@ def holds_rows_of(
         if before.cursor == defined.cursor:
             return 2 * len(look_up(reading, prepared, anchors).gone) < len(anchors)
         # Read in another order they stand elsewhere, and are the same rows.
-        there = prints(prepared, reading.by_key({anchor.position.key for anchor in anchors}))
+        there: dict[tuple[Position, int], int] = {}
+        for some in portions(list({anchor.position.key for anchor in anchors}), None):
+            there |= prints(prepared, reading.by_key(some))
     same = {(position.key, mark) for position, mark in there}
     return 2 * sum((anchor.position.key, anchor.print) in same for anchor in anchors) > len(anchors)

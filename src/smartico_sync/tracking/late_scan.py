@@ -12,18 +12,19 @@ from smartico_sync.core.ledger_keys import few_keys, key_columns, ledger_keys
 from smartico_sync.core.position import Position
 from smartico_sync.sources.protocol import KeysAsked
 from smartico_sync.tracking.memory_budget import PAGE_BYTES
+from smartico_sync.tracking.row_width import ROWS_AT_ONCE, portions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from smartico_sync.core.late_commit.delivered_keys import DeliveredKeys
     from smartico_sync.core.view_mapping import ViewMapping
     from smartico_sync.sources.protocol import Digest, Reading
+    from smartico_sync.tracking.row_width import RowWidth
 
 __all__ = ["Found", "FoundNothing", "find", "find_again", "rows_at", "tied"]
 
 SCAN_ROWS = 50_000  # keys read at once: a megabyte or two
-ROWS_AT_ONCE = 1_000  # the protocol's limit for rows by position or by cursor
 MOST_ROWS = 50_000  # that one scan brings: a bulk load that commits late is read in parts
 
 
@@ -59,6 +60,7 @@ def find_again(
     before: FoundNothing | None,
     page: Sequence[pl.DataFrame] = (),
     at_once: int = SCAN_ROWS,
+    width: RowWidth | None = None,
 ) -> tuple[Found, FoundNothing | None]:
     """As `find`, and what to give to the next call, for as long as nothing that is known is forgotten but below the scan.
 
@@ -69,7 +71,7 @@ def find_again(
     digest = reading.digest("keys", scan.after, scan.high) if told_by_digest(scan, before, at_once) else None
     if digest is not None and before is not None and digest == before.digest:
         return Found(None, digest.rows, keys="distinct"), before
-    found = find(reading, mapping, scan, known, page=page, at_once=at_once)
+    found = find(reading, mapping, scan, known, page=page, at_once=at_once, width=width)
     nothing = found.rows is None and found.keys == "distinct"
     return found, FoundNothing(scan, digest) if nothing else None
 
@@ -87,16 +89,19 @@ def find(
     most: int | None = None,
     page: Sequence[pl.DataFrame] = (),
     at_once: int = SCAN_ROWS,
+    width: RowWidth | None = None,
 ) -> Found:
     """Look for what is not known, up to `most` rows, or few more; MOST_ROWS for None. Keys are read so many `at_once`.
 
-    The rows of this reading's own page are known too: they are given as `page`. The rows of a keyless view are told apart by
+    The rows of this reading's own page are known too: they are given as `page`, and weigh as what is found does. `width`: how
+    wide the view's rows are; a reading that finds them wider raises RowsTooWide. The rows of a keyless view are told apart by
     what they hold, so all of them are read.
     """
-    most, looked, size = most or MOST_ROWS, 0, 0.0
+    most, looked, size = most or MOST_ROWS, 0, sum(rows.estimated_size() for rows in page)
     frames: list[pl.DataFrame] = []
     distinct = bool(mapping.relation.key)
-    for batch in missing_keys(reading, scan) if isinstance(scan, AskIds) else window_keys(reading, scan, at_once):
+    asked = missing_keys(reading, scan, width) if isinstance(scan, AskIds) else window_keys(reading, scan, at_once)
+    for batch in asked:
         looked += batch.height
         few = few_keys(mapping, batch)
         if few is not None and len(set(few)) == len(few) and known.all_known(few):
@@ -106,7 +111,7 @@ def find(
         page = ()
         names = ledger_keys(mapping, batch) if mapping.relation.key else None
         distinct = distinct and names is not None and names.n_unique() == names.len()
-        for keys, rows in unseen(reading, mapping, batch, names, known):
+        for keys, rows in unseen(reading, mapping, batch, names, known, width):
             frames.append(rows)
             size += rows.estimated_size()
             if size >= PAGE_BYTES or sum(frame.height for frame in frames) >= most:
@@ -121,7 +126,12 @@ def joined(frames: list[pl.DataFrame]) -> pl.DataFrame | None:
 
 
 def unseen(
-    reading: Reading, mapping: ViewMapping, keys: pl.DataFrame, names: pl.Series | None, known: DeliveredKeys
+    reading: Reading,
+    mapping: ViewMapping,
+    keys: pl.DataFrame,
+    names: pl.Series | None,
+    known: DeliveredKeys,
+    width: RowWidth | None = None,
 ) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
     """Some of these keys at a time, with the rows behind them that are not known. `names`: in the ledger, None of a keyless view.
 
@@ -130,37 +140,48 @@ def unseen(
     if names is not None:
         unknown = known.unseen(names)
         new = keys.filter(unknown) if unknown.any() else keys.clear()  # nearly always all are known
-        if (both := tied(reading, mapping, keys, names)) is not None:
+        if (both := tied(reading, mapping, keys, names, width)) is not None:
             yield keys.head(1), both
             new = new.join(both, on=key_columns(keys), how="anti", maintain_order="left")
-        for part in new.iter_slices(ROWS_AT_ONCE):
-            if part.height:
-                yield part, rows_at(reading, part)
+        for part in handfuls(new, width):
+            yield part, rows_at(reading, part, width)
         return
-    for part in keys.iter_slices(ROWS_AT_ONCE):
-        if part.height:
-            rows = rows_at(reading, part)
-            yield part, rows.filter(known.unseen(ledger_keys(mapping, rows))) if rows.height else rows
+    for part in handfuls(keys, width):
+        rows = rows_at(reading, part, width)
+        yield part, rows.filter(known.unseen(ledger_keys(mapping, rows))) if rows.height else rows
 
 
-def tied(reading: Reading, mapping: ViewMapping, keys: pl.DataFrame, names: pl.Series) -> pl.DataFrame | None:
+def handfuls(keys: pl.DataFrame, width: RowWidth | None) -> Iterator[pl.DataFrame]:
+    """Keys, as many at a time as rows fit that are as wide as those before."""
+    for places in portions(range(keys.height), width, ROWS_AT_ONCE):
+        yield keys.slice(places[0], len(places))
+
+
+def tied(
+    reading: Reading, mapping: ViewMapping, keys: pl.DataFrame, names: pl.Series, width: RowWidth | None = None
+) -> pl.DataFrame | None:
     """The rows that share cursor and key with one that differs; None when there are none. Profiles are not compared."""
     if mapping.kind.role == "profile":
         return None
     if names.n_unique() == names.len():
         return None
     again = names.is_duplicated()
-    rows = rows_at(reading, keys.filter(again))
+    rows = rows_at(reading, keys.filter(again), width)
     places = key_columns(rows)
     distinct = rows.unique([*places, *(name for name in mapping.content if name in rows.columns)], maintain_order=True)
     both = distinct.filter(distinct.select(places).is_duplicated())
     return both if both.height else None
 
 
-def rows_at(reading: Reading, keys: pl.DataFrame) -> pl.DataFrame:
+def rows_at(reading: Reading, keys: pl.DataFrame, width: RowWidth | None = None) -> pl.DataFrame:
     """The rows at the positions of these keys, each row once."""
-    frames = [reading.rows(chunk) for chunk in chunks(list(dict.fromkeys(positions_of(keys))))]
-    found = [frame for frame in frames if frame.height]
+    found: list[pl.DataFrame] = []
+    for some in portions(list(dict.fromkeys(positions_of(keys))), width, ROWS_AT_ONCE):
+        rows = reading.rows(some)
+        if rows.height:
+            found.append(rows)
+        if width is not None:
+            width.saw(rows)
     return pl.concat(found, how="diagonal_relaxed") if found else keys.clear()
 
 
@@ -182,11 +203,11 @@ def scan_keys(scan: KeyScan, at_once: int = SCAN_ROWS) -> KeysAsked:
     return KeysAsked(scan.low, scan.high, at_once, scan.after)
 
 
-def missing_keys(reading: Reading, scan: AskIds) -> Iterator[pl.DataFrame]:
+def missing_keys(reading: Reading, scan: AskIds, width: RowWidth | None = None) -> Iterator[pl.DataFrame]:
     """Keys that exist by now among ids and ranges of ids that were missing."""
     ids = sorted(scan.ids)
-    for start in range(0, len(ids), ROWS_AT_ONCE):
-        rows = reading.by_cursor([str(value) for value in ids[start : start + ROWS_AT_ONCE]])
+    for some in portions(ids, width, ROWS_AT_ONCE):
+        rows = reading.by_cursor([str(value) for value in some])
         yield rows.select(key_columns(rows))
     for low, high in scan.ranges:
         yield from window_keys(reading, KeyScan(Position(str(low - 1)), str(high), "recent", scan.number))
@@ -195,8 +216,3 @@ def missing_keys(reading: Reading, scan: AskIds) -> Iterator[pl.DataFrame]:
 def positions_of(frame: pl.DataFrame) -> list[Position]:
     """The positions of a frame's rows."""
     return [Position(cursor, tuple(key)) for cursor, *key in frame.select(key_columns(frame)).iter_rows()]
-
-
-def chunks(positions: list[Position]) -> Iterable[list[Position]]:
-    """Positions in handfuls that the protocol takes."""
-    return (positions[start : start + ROWS_AT_ONCE] for start in range(0, len(positions), ROWS_AT_ONCE))

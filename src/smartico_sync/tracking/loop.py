@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from smartico_sync.core.tracing import UNTRACED, within
 from smartico_sync.errors import (
+    RowsTooWide,
     SourceCancelled,
     StateError,
     SyncError,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 __all__ = ["ViewLoop"]
 
 QUIET_AFTER = 2  # polls that found nothing: where rows come all the time, whoever asks whether there are any asks twice
+NARROWINGS = 40  # one after the other: each halves what some question asks for, so that more of them are trouble
 ANY_TIME_MS = 2**62  # however late the next try is
 QUIET_MS = 300_000  # the longest without a poll of its own: what nobody thought of is not put off for longer
 SPREAD_MS = 60_000  # views that came to rest together do not poll together
@@ -61,11 +63,13 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
         super().__init__(equipment, Sender(equipment))
         view, replica = equipment.view.name, equipment.replica
         self._memory = CheckMemory(scans=ScanPace(view, replica), replica=replica)
-        self._size = PageSize(equipment.view.page_rows)
+        self._width = self._memory.width = equipment.memory.width(view)
+        self._size = PageSize(equipment.view.page_rows, self._width)
         self._session: Session | None = None
         self._reading: Literal["level", "behind"] = "level"
         self._level: Instant | None = None
         self._described: Literal["once", "again"] = "once"
+        self._narrowed = 0  # readings one after the other that were given up
         self._polls: Literal["by schedule", "never"] = "by schedule"
         self._told: frozenset[str] = frozenset()
         self._without_rows = 0  # readings of the session, one after the other
@@ -140,6 +144,13 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
         self._drop_session()
         log.info("view.described_again", view=self.name, reason=altered.message)
 
+    def _read_narrower(self, error: RowsTooWide) -> None:
+        """Read again at once, with fewer rows; of those that came nothing was taken, so nothing is lost."""
+        self._narrowed += 1
+        self._width.too_wide(error)
+        self._mailbox.ask_to_poll()
+        log.debug("view.wide_rows", view=self.name, rows=error.rows, bytes=error.size)
+
     def _begin(self) -> Session:
         """Take the view up where the state says."""
         if isinstance(self._standing.error, StateError):
@@ -177,7 +188,7 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
                     lambda: self._sender.without_cursor(session, seen.read_time, rows), rows.estimated_size()
                 )
         if parked := self._sender.due():
-            self._flight.send(lambda: self._sender.retries(session, parked), 0)
+            self._flight.send(lambda: self._sender.retries(session, parked), len(parked) * self._width.bytes)
         self._read(session, "caught_up")
 
     def _tell(self, warnings: Sequence[str]) -> None:
@@ -194,19 +205,28 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
         began, memory = self._equipment.recorder.reading_began(), self._equipment.memory
         limit = self._size.limit(self._reading, memory.page_bytes(self.name))
         if self._reading == "behind":
-            memory.reserve(self.name, limit * self._size.row_bytes)
+            memory.reserve(self.name, limit * self._width.bytes)
         span = self._equipment.tracer.begin("poll", view=self.name, source=self._equipment.view.source)
         at, source = time.monotonic(), self._equipment.source
         pace = "busy" if self._flight.scanning or session.reader.scans.waits else pace
         holds: Literal["rows", "nothing"] = "nothing" if self._without_rows else "rows"
         begun_ms = steady_ms()
         first = foreseen(session.reader, limit, pace, begun_ms, holds) if self._reading == "level" else None
-        with within(span), source.reading(session.prepared.relation, first) as reading:
-            session.checks.recognise(reading, session.reader)
-            read = session.reader.read(reading, limit, pace, begun_ms)
-            level = read.page.height < limit and read.through is None
-            if level and read.page.height:
-                session.checks.delivering(reading, read.after, read.page)
+        reader = session.reader
+        before = reader.kept
+        try:
+            with within(span), source.reading(session.prepared.relation, first) as reading:
+                session.checks.recognise(reading, reader)
+                read = reader.read(reading, limit, pace, begun_ms)
+                level = read.page.height < limit and read.through is None
+                if level and read.page.height:
+                    session.checks.delivering(reading, read.after, read.page)
+        except RowsTooWide as error:
+            if self._narrowed == NARROWINGS:
+                raise
+            reader.go_back(before)
+            self._read_narrower(error)
+            return
         requests: Requests = "spread" if level and self._reading == "level" else "full"
         self._reading = "level" if level else "behind"
         self._size.fit(read.page, self._reading)
@@ -252,6 +272,7 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
 
     def _settled(self, level: Instant | None) -> None:
         """Something was committed, or there was nothing to commit. `level`: when a reading began that left nothing behind."""
+        self._narrowed = 0
         if not len(self._flight):
             level = self._level
             unfinished = self._session is not None and self._session.reader.unfinished
@@ -288,9 +309,17 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
         self._mailbox.ask_to_poll()
 
     def _trouble(self, error: SyncError) -> None:
-        """As after any trouble; columns that changed are none at first, and what the server ended asks for smaller pages."""
+        """As after any trouble; columns that changed are none at first, nor are wide rows. What the server ended asks for smaller pages."""
         if isinstance(error, ViewAltered) and self._described == "once":
             self._describe_again(error)
+            return
+        if isinstance(error, RowsTooWide):
+            self._width.too_wide(error)
+        if isinstance(error, RowsTooWide) and self._narrowed < NARROWINGS:
+            self._read_narrower(error)
+            with suppress(SyncError):
+                self._settle_flight(GRACE_S)
+            self._drop_session()
             return
         super()._trouble(error)
         if isinstance(error, SourceCancelled):

@@ -12,13 +12,16 @@ import polars as pl
 from msgspec import Struct, field
 
 from smartico_sync.core.ledger_keys import key_columns
+from smartico_sync.core.pipeline import position_at
 from smartico_sync.sources.protocol import Digest, Scan
 from smartico_sync.tracking.clocks import steady_ms
+from smartico_sync.tracking.memory_budget import PAGE_BYTES
 from smartico_sync.tracking.quiet import CHEAP_MS, Again
 from smartico_sync.tracking.replica_time import PAUSES
+from smartico_sync.tracking.row_width import RowWidth
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from smartico_sync.core.position import Position
     from smartico_sync.core.view_mapping import ViewMapping
@@ -29,6 +32,7 @@ __all__ = ["MutationScan"]
 SLICE_ROWS = 1_000  # read again at once: some milliseconds
 MOST_ROWS = 500_000  # remembered: 8 MB a view
 PAUSE_MS = 1_000
+UNREAD_BYTES = 1_000_000  # of pages that wait for that: wide ones do not
 AT_ONCE = 256  # rows of small pages that are hashed together: a query for each costs more than all else about it
 FEW_SLICES = 10  # of more the loop itself reads one after the other
 ROUND_MS = 10_000  # from one round over all that is remembered to the next: a replica has other readers
@@ -86,7 +90,8 @@ class MutationScan:
         """Add a page that was delivered, with the digest of it that the same reading told."""
         self.pages.append(Delivered(after, last, page.height, steady_ms(), digest))
         self.unread.append((self.pages[-1], page))
-        if sum(rows.height for _, rows in self.unread) >= AT_ONCE:
+        waiting = [rows for _, rows in self.unread]
+        if sum(rows.height for rows in waiting) >= AT_ONCE or page.estimated_size() * len(waiting) >= UNREAD_BYTES:
             self.read()
         self.rows += page.height
         self.forget()
@@ -143,26 +148,27 @@ class MutationScan:
             if digest is not None
         ]
 
-    def changed(self, reading: Reading) -> pl.DataFrame | None:
+    def changed(self, reading: Reading, width: RowWidth | None = None) -> pl.DataFrame | None:
         """Read the next slice again; the rows that hold something else than they did, None when there are none.
 
-        Each change is told once.
+        Each change is told once. `width`: how wide the rows are, so that no more of them are held at once than fit.
         """
         began = steady_ms()
         some = self.slice()
-        rows = self.unless_unchanged(reading, some)
+        found = [self.differing(some, rows) for rows in self.unless_unchanged(reading, some, width or RowWidth())]
         pause = PAUSE_MS if self.turn < len(self.pages) else ROUND_MS
         self.cost_ms = self.charged(steady_ms() - began)
         self.next_ms = steady_ms() + max(pause, self.cost_ms * PAUSES["delivered rows"])
-        return None if rows is None or not rows.height else self.differing(some, rows)
+        differing = [rows for rows in found if rows is not None]
+        return pl.concat(differing, how="diagonal_relaxed") if differing else None
 
     def expected(self, some: list[Delivered]) -> Digest | None:
         """The digest of a slice in which nothing has changed; None where it is not known."""
         place = (some[0].after, some[-1].last)
         return self.unchanged[place] if place in self.unchanged else together([page.digest for page in some])
 
-    def unless_unchanged(self, reading: Reading, some: list[Delivered]) -> pl.DataFrame | None:
-        """The rows of a slice as they are now; None where the source says that they are those in which nothing had changed.
+    def unless_unchanged(self, reading: Reading, some: list[Delivered], width: RowWidth) -> Iterator[pl.DataFrame]:
+        """The rows of a slice as they are now; none where the source says that they are those in which nothing had changed.
 
         It is asked where that can be told: from the second time on, and at once where it told so when the pages were read.
         """
@@ -172,11 +178,20 @@ class MutationScan:
             reading.digest("rows", some[0].after, high) if expected is not None or place in self.unchanged else None
         )
         if digest is not None and digest == expected:
-            return None
+            return
         if len(self.unchanged) > len(self.pages):
             self.unchanged.clear()
         self.unchanged[place] = digest
-        return reading.page(some[0].after, 2 * sum(page.rows for page in some) + SLICE_ROWS, high)
+        after, left = some[0].after, 2 * sum(page.rows for page in some) + SLICE_ROWS
+        while left > 0:
+            limit = width.fitting(left, PAGE_BYTES)
+            rows = reading.page(after, limit, high)
+            width.saw(rows)
+            if rows.height:
+                yield rows
+            if rows.height < limit:
+                return
+            after, left = position_at(rows, rows.height - 1), left - rows.height
 
     def differing(self, some: list[Delivered], rows: pl.DataFrame) -> pl.DataFrame | None:
         """Those that hold something else than when they were delivered."""

@@ -15,17 +15,21 @@ from smartico_sync.core.late_commit.open_values import OpenValues
 from smartico_sync.core.ledger_keys import ledger_keys
 from smartico_sync.core.pipeline import position_at
 from smartico_sync.core.position import Position
-from smartico_sync.errors import SourceError
+from smartico_sync.errors import RowsTooWide, SourceError
 from smartico_sync.observe.view_status import LateStatus
 from smartico_sync.tracking import late_rows, late_scan
 from smartico_sync.tracking.clocks import steady_ms
 from smartico_sync.tracking.late_rows import LateRows, whole_numbers
 from smartico_sync.tracking.late_scan import find_again
+from smartico_sync.tracking.memory_budget import PAGE_BYTES
 from smartico_sync.tracking.next_page import next_page
 from smartico_sync.tracking.read_result import ReadResult
+from smartico_sync.tracking.row_width import ROWS_AT_ONCE, RowWidth
 from smartico_sync.tracking.scan_pace import ScanPace
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from smartico_sync.config.models import View
     from smartico_sync.core.late_commit.mechanism import AskIds, Mechanism, Pace
     from smartico_sync.core.records import ViewRow
@@ -66,6 +70,8 @@ class PageReader:
         self.found_nothing: FoundNothing | None = None  # the mechanism's last scan, where it did not
         self.late_rows = 0
         self.rescanned = 0
+        self.width = RowWidth()
+        self.reopened_after: Position | None = None  # behind which the rest of those rows is read
 
     @property
     def unfinished(self) -> bool:
@@ -76,6 +82,15 @@ class PageReader:
     def reads_again(self) -> bool:
         """Whether rows may change once more under the cursor value with which they were read."""
         return self.mapping.kind.role == "profile" and self.relation.dated and self.grain.ms != 1
+
+    @property
+    def kept(self) -> Mapping[str, object]:
+        """What it knows, as no reading changes it: all values are frozen."""
+        return dict(vars(self))
+
+    def go_back(self, before: Mapping[str, object]) -> None:
+        """Know what it knew before a reading of which nothing was taken."""
+        vars(self).update(before)
 
     def read(self, reading: Reading, limit: int, pace: Pace, begun_ms: int | None = None) -> ReadResult:
         """The next page, and what a rescan finds below it, from one snapshot. The head moves on in memory only.
@@ -137,7 +152,7 @@ class PageReader:
             if each is scan and isinstance(scan, KeyScan):
                 late, cost = self.scanned_again(reading, scan, read)
             else:
-                late = late_scan.find(reading, self.mapping, each, known, most, read)
+                late = late_scan.find(reading, self.mapping, each, known, most, read, width=self.width)
             self.rescanned += late.looked
             if each is scan:
                 cost = cost or steady_ms() - began
@@ -152,8 +167,10 @@ class PageReader:
         began, pace = steady_ms(), self.scans
         try:
             found, self.found_nothing = find_again(
-                reading, self.mapping, scan, self.known, self.found_nothing, read, pace.rows
+                reading, self.mapping, scan, self.known, self.found_nothing, read, pace.rows, self.width
             )
+        except RowsTooWide:  # it is read again at once, as it fits
+            raise
         except SourceError as error:
             pace.failed(error, began, len(self.known))
             raise
@@ -166,8 +183,8 @@ class PageReader:
         now = now_ms(self.relation, read_time.clock_ms)
         over, rest = self.open.over(self.grain.ms, now)
         again: pl.DataFrame | None = None
-        if self.reopened and self.head:  # what was open when this view was last left
-            again, self.reopened = reading.by_cursor([self.head.cursor]), False
+        if self.reopened and self.row.head:  # what was open when this view was last left
+            again = self.reopened_rows(reading, self.row.head.cursor)
         elif over:
             after = self.again_after or Position(reading.moment(over.low_ms - 1))
             again = reading.page(after, limit, over.through)
@@ -179,6 +196,14 @@ class PageReader:
                 moments = self.moments(part.get_column(self.view.cursor))
                 self.open = self.open.read(part.get_column("@cursor"), moments, self.grain.ms, now)
         return again if again is not None and again.height else None
+
+    def reopened_rows(self, reading: Reading, cursor: str) -> pl.DataFrame:
+        """The rows of a cursor value, as many as fit; the rest comes with the next reading."""
+        most = self.width.fitting(ROWS_AT_ONCE, PAGE_BYTES)
+        keys = reading.keys(cursor, cursor, most, self.reopened_after)
+        more = keys.height >= most
+        self.reopened, self.reopened_after = more, position_at(keys, keys.height - 1) if more else None
+        return late_scan.rows_at(reading, keys, self.width)
 
     def learn_grain(self, page: pl.DataFrame) -> None:
         """Times count as coarse as all those seen are: the window of late rows must be wider then."""
@@ -217,7 +242,9 @@ class PageReader:
             return None
         # A clock that was set back makes rows of the order stand ahead of it again.
         known = self.known.hold(pl.concat([*self.ahead.held, *(ledger_keys(self.mapping, rows) for rows in others)]))
-        found = late_scan.find(reading, self.mapping, KeyScan(after, head, "recent", 0), known)
+        found = late_scan.find(
+            reading, self.mapping, KeyScan(after, head, "recent", 0), known, page=others, width=self.width
+        )
         self.ahead_after = found.behind
         return found.rows
 
@@ -258,7 +285,7 @@ class PageReader:
         if not dated:
             return mechanism.with_target(read_time, Mark(Position(head), self.seq))
         # The head's own time counts too.
-        top = reading.by_cursor([head])
+        top = late_scan.rows_at(reading, reading.keys(head, head, 1), self.width)  # its rows may be many
         if not top.height:
             return mechanism
         latest = latest_ms(top.get_column(self.view.cursor), self.relation, self.grain.ms)

@@ -29,12 +29,13 @@ FULL_PAGES = 4  # of a backlog: while they keep reading, working and sending bus
 class Sent(Struct, frozen=True):
     """Rows whose events are queued. `settle` writes what their receipt changes; the loop calls it with the receipt.
 
-    `size`: bytes of the events and of the bodies made of them.
+    `size`: bytes of the events and of the bodies made of them; `rows`: of how many, 0 where that is not known.
     """
 
     receipt: Future[Receipt]
     settle: Callable[[Receipt], None]
     size: float = 0
+    rows: int = 0
 
 
 class InFlight(Struct, frozen=True, eq=False):
@@ -137,7 +138,7 @@ class PagesInFlight:
             held += self._memory.expected(self._view, page.size) if made is None else made
             # Rows that say nothing new tell nothing of those that do.
             if made is not None and page.size and made > page.size:
-                self._memory.became(self._view, page.size, made)
+                self._memory.became(self._view, page.size, made, page.sent.result().rows)
         self._memory.hold(self._view, held)
 
     @property

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
@@ -21,10 +22,11 @@ from smartico_sync.core.pipeline import contents_of, position_at, positions_of
 from smartico_sync.core.position import Position
 from smartico_sync.core.relation import IDS
 from smartico_sync.core.zones import time_zone
-from smartico_sync.errors import ConfigError
+from smartico_sync.errors import ConfigError, RowsTooWide
 from smartico_sync.sources.kit.values import epoch_ms
 from smartico_sync.state.ledger import BUCKET_MS
 from smartico_sync.tracking import late_scan
+from smartico_sync.tracking.row_width import PART_BYTES, RowWidth, until_it_fits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -143,49 +145,56 @@ def compare(
     depth: Depth = "keys",
     profiles: ProfileComparison | None = None,
     stopping: Callable[[], bool] = lambda: False,
+    width: RowWidth | None = None,
 ) -> Reconciliation:
     """Compare a span, in one short reading a bucket; what is left when `stopping` says so is not compared.
 
-    `profiles`: compares what they hold, too. Raises what the source and the state raise.
+    `profiles`: compares what they hold, too. `width`: how wide the view's rows are. Raises what the source and the state raise.
     """
+    width = width or RowWidth()
     sources = ledgers = counted = 0
     differing: list[Bucket] = []
     missing: list[Position] = []
     unlike: list[Position] = []
     role, at = prepared.mapping.kind.role, over.low
     while at < over.high and not stopping():
-        with source.reading(prepared.relation) as reading:
-            bucket = next_bucket(reading, prepared, store, view, Span(at, over.high))
-            if bucket is None:
-                break
-            low, high = bucket
-            at = high
-            kept = int(store.ledger_counts(view, low, high).get_column("n").sum())
-            ends = bounds(reading, prepared, low, high)
-            there = reading.count(*ends, "below")
-            sources, ledgers = sources + there, ledgers + kept
-            recent = high > over.high - RECENT_BUCKETS * bucket_size(prepared)
-            if there == kept and role != "profile" and depth == "counts" and not recent:
-                counted += there
-                continue
-            held = store.ledger_between(view, *widened(prepared, low, high)).get_column("key")
-            if held.len() < kept:
-                counted += there
-                if there != kept:
-                    lost, gone = max(0, there - kept), max(0, kept - there)
-                    differing.append(Bucket(low, high, there, kept, lost, gone, "pruned"))
-                continue
-            found, lost = unacknowledged(reading, prepared, ends, held)
-            unlike += changed_profiles(reading, ends, found, profiles) if profiles is not None else []
+        before = at, sources, ledgers, counted
+        try:
+            with source.reading(prepared.relation) as reading:
+                bucket = next_bucket(reading, prepared, store, view, Span(at, over.high))
+                if bucket is None:
+                    break
+                low, high = bucket
+                at = high
+                kept = int(store.ledger_counts(view, low, high).get_column("n").sum())
+                ends = bounds(reading, prepared, low, high)
+                there = reading.count(*ends, "below")
+                sources, ledgers = sources + there, ledgers + kept
+                recent = high > over.high - RECENT_BUCKETS * bucket_size(prepared)
+                if there == kept and role != "profile" and depth == "counts" and not recent:
+                    counted += there
+                    continue
+                held = store.ledger_between(view, *widened(prepared, low, high)).get_column("key")
+                if held.len() < kept:
+                    counted += there
+                    if there != kept:
+                        lost, gone = max(0, there - kept), max(0, kept - there)
+                        differing.append(Bucket(low, high, there, kept, lost, gone, "pruned"))
+                    continue
+                found, lost = unacknowledged(reading, prepared, ends, held, width)
+                unlike += changed_profiles(reading, ends, found, profiles, width) if profiles is not None else []
+        except RowsTooWide as error:  # the bucket is read again, a smaller portion of rows at a time
+            width.too_wide(error)
+            at, sources, ledgers, counted = before
+            continue
         extra = 0 if role == "profile" or shifted(prepared, low, high) else max(0, kept - (there - lost))
         if lost or extra:
             differing.append(Bucket(low, high, there, kept, lost, extra))
             missing += found
     if over.top is not None and not stopping():
-        with source.reading(prepared.relation) as reading:
-            known = store.ledger_between(view, *widened(prepared, over.high, over.high + 1)).get_column("key")
-            tops = up_to(reading, prepared, over.top)
-            missed = tops.filter(~ledger_keys(prepared.mapping, tops).is_in(known.implode())) if tops.height else tops
+        known = store.ledger_between(view, *widened(prepared, over.high, over.high + 1)).get_column("key")
+        tops = until_it_fits(width, partial(read_up_to, source, prepared, over.top, width))
+        missed = tops.filter(~ledger_keys(prepared.mapping, tops).is_in(known.implode())) if tops.height else tops
         if not pruned(store, view, over.high, over.high + 1):
             sources, ledgers = sources + tops.height, ledgers + tops.height - missed.height
             if missed.height:
@@ -193,11 +202,10 @@ def compare(
                     Bucket(over.high, over.high + 1, tops.height, tops.height - missed.height, missed.height, 0)
                 )
                 missing += names_of(prepared, missed.head(LISTED))
-    unit: Unit = "ms" if is_time(prepared) else "id"
     return Reconciliation(
         view,
         over,
-        unit,
+        "ms" if is_time(prepared) else "id",
         sources,
         ledgers,
         tuple(differing),
@@ -250,19 +258,19 @@ def bounds(reading: Reading, prepared: PreparedView, low: int, high: int) -> tup
 
 
 def unacknowledged(
-    reading: Reading, prepared: PreparedView, ends: tuple[str, str], held: pl.Series
+    reading: Reading, prepared: PreparedView, ends: tuple[str, str], held: pl.Series, width: RowWidth
 ) -> tuple[list[Position], int]:
     """The rows between two cursors whose keys are not among these, or are those of two rows: some positions, and how many."""
     found: list[Position] = []
     count = 0
     acknowledged = held.unique().implode()
     for keys in key_batches(reading, ends, None, "below"):
-        rows = keys if prepared.relation.key else late_scan.rows_at(reading, keys)
+        rows = keys if prepared.relation.key else late_scan.rows_at(reading, keys, width)
         lost = rows.filter(~ledger_keys(prepared.mapping, rows).is_in(acknowledged)) if rows.height else rows
         count += lost.height
         found += names_of(prepared, lost[: LISTED - len(found)])
         names = ledger_keys(prepared.mapping, keys) if prepared.relation.key else None
-        both = late_scan.tied(reading, prepared.mapping, keys, names) if names is not None else None
+        both = late_scan.tied(reading, prepared.mapping, keys, names, width) if names is not None else None
         if both is not None:  # one of them may be acknowledged, the other cannot be
             places = list(dict.fromkeys(positions_of(both)))
             count += both.height - len(places)
@@ -270,12 +278,18 @@ def unacknowledged(
     return found, count
 
 
-def up_to(reading: Reading, prepared: PreparedView, top: Position) -> pl.DataFrame:
+def read_up_to(source: Source, prepared: PreparedView, top: Position, width: RowWidth) -> pl.DataFrame:
+    """As `up_to`, in a reading of its own."""
+    with source.reading(prepared.relation) as reading:
+        return up_to(reading, prepared, top, width)
+
+
+def up_to(reading: Reading, prepared: PreparedView, top: Position, width: RowWidth) -> pl.DataFrame:
     """The keys of the rows that share the cursor of `top` and do not stand behind it; of a keyless view the rows."""
     value = (top.cursor, top.cursor)
     here = pl.concat(key_batches(reading, value, None, "through"))
     if not prepared.relation.key:
-        return late_scan.rows_at(reading, here) if here.height else here
+        return late_scan.rows_at(reading, here, width) if here.height else here
     behind = pl.concat(key_batches(reading, value, top, "through"))
     return here.join(behind, on=key_columns(here), how="anti", maintain_order="left")
 
@@ -291,15 +305,20 @@ def key_batches(reading: Reading, ends: tuple[str, str], after: Position | None,
 
 
 def changed_profiles(
-    reading: Reading, ends: tuple[str, str], missing: list[Position], profiles: ProfileComparison
+    reading: Reading,
+    ends: tuple[str, str],
+    missing: list[Position],
+    profiles: ProfileComparison,
+    width: RowWidth,
 ) -> list[Position]:
     """The profiles between two cursors that hold something else than was sent, but for those that are missing anyway."""
     found: list[Position] = []
     after: Position | None = None
     while True:
-        keys = reading.keys(*ends, PROFILES_AT_ONCE, after, "below")
-        found += profiles.unlike(late_scan.rows_at(reading, keys), reading.clock_ms)
-        if keys.height < PROFILES_AT_ONCE:
+        most = width.fitting(PROFILES_AT_ONCE, PART_BYTES)
+        keys = reading.keys(*ends, most, after, "below")
+        found += profiles.unlike(late_scan.rows_at(reading, keys, width), reading.clock_ms)
+        if keys.height < most:
             known = set(missing)
             return [position for position in found if position not in known]
         after = position_at(keys, keys.height - 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import structlog
@@ -13,17 +14,23 @@ from smartico_sync.core.reason_codes import UNACKNOWLEDGED
 from smartico_sync.errors import SyncError, Unexpected
 from smartico_sync.tracking.compared_span import span
 from smartico_sync.tracking.mailbox import ViewTurn
+from smartico_sync.tracking.memory_budget import PAGE_BYTES
 from smartico_sync.tracking.profile_comparison import ProfileComparison
 from smartico_sync.tracking.reconciliation import compare, is_time, units
 from smartico_sync.tracking.redelivery import requested
+from smartico_sync.tracking.row_width import until_it_fits
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Sequence
 
+    import polars as pl
+
     from smartico_sync.config.models import Reconcile
+    from smartico_sync.core.position import Position
     from smartico_sync.core.records import ViewRow
     from smartico_sync.tracking.loop import ViewLoop
+    from smartico_sync.tracking.row_width import RowWidth
     from smartico_sync.tracking.session import Session
 
 __all__ = ["ReconciliationRounds", "differing_profiles"]
@@ -80,8 +87,9 @@ def compare_view(loop: ViewLoop, policy: Literal["report", "send"], stopping: th
     if row is None or over is None:
         return
     found = compare(
-        session.prepared, equipment.source, equipment.store, loop.name, over, depth="counts", stopping=stopping.is_set
-    )
+        session.prepared, equipment.source, equipment.store, loop.name, over, depth="counts", stopping=stopping.is_set,
+        width=equipment.memory.width(loop.name),
+    )  # fmt: skip
     if stopping.is_set():
         return
     if found.missing and policy == "send":
@@ -107,15 +115,22 @@ def differing_profiles(session: Session, row: ViewRow) -> tuple[int, int]:
     equipment, relation = session.equipment, session.prepared.relation
     if row.watermark is None or not relation.key:
         return 0, 0
-    with equipment.source.reading(relation) as reading:
-        lowest = reading.page(None, 1)
-        if not lowest.height or not is_time(session.prepared):
-            return 0, 0
-        ends = (units(session.prepared, lowest.get_column("@cursor")[0]), units(session.prepared, row.watermark.cursor))
-        begin = random.randint(min(ends), max(ends))  # noqa: S311 - spreads samples, guards nothing
-        keys = reading.keys(reading.moment(begin), row.watermark.cursor, SAMPLE_ROWS)
-        if not keys.height:
-            return 0, 0
-        rows, clock_ms = reading.rows(positions_of(keys)), reading.clock_ms
+    width = equipment.memory.width(equipment.view.name)
+    rows, clock_ms = until_it_fits(width, partial(sample, session, row.watermark, width))
+    if not rows.height:
+        return 0, 0
     compared = ProfileComparison(equipment.view.name, session.options, equipment.store)
     return len(compared.unlike(rows, clock_ms)), rows.height
+
+
+def sample(session: Session, watermark: Position, width: RowWidth) -> tuple[pl.DataFrame, int]:
+    """Some profiles from a random place on, and the source's clock."""
+    relation = session.prepared.relation
+    with session.equipment.source.reading(relation) as reading:
+        lowest = reading.page(None, 1)
+        if not lowest.height or not is_time(session.prepared):
+            return lowest.clear(), 0
+        ends = (units(session.prepared, lowest.get_column("@cursor")[0]), units(session.prepared, watermark.cursor))
+        begin = random.randint(min(ends), max(ends))  # noqa: S311 - spreads samples, guards nothing
+        keys = reading.keys(reading.moment(begin), watermark.cursor, width.fitting(SAMPLE_ROWS, PAGE_BYTES))
+        return (reading.rows(positions_of(keys)) if keys.height else lowest.clear()), reading.clock_ms

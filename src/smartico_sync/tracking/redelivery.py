@@ -19,17 +19,18 @@ from smartico_sync.core.records import ParkedRow, UndeliveredRow
 from smartico_sync.core.row_values import BRAND_COLUMN, USER_COLUMN
 from smartico_sync.core.uniqueness import missing_since, not_unique, repeats
 from smartico_sync.tracking.clocks import now_ms
+from smartico_sync.tracking.row_width import ROWS_AT_ONCE, portions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from smartico_sync.core.view_mapping import ViewMapping
     from smartico_sync.sources.protocol import Reading
+    from smartico_sync.tracking.row_width import RowWidth
 
 __all__ = ["ROWS_AT_ONCE", "Found", "find", "keyed_by_player", "newest", "nothing_anew", "requested"]
 
 MISSES = 5  # tries, a minute: a replica that is further back answers for less, and shows the row again
-ROWS_AT_ONCE = 1_000  # the protocol's limit of rows by position
 
 
 class Found(Struct, frozen=True):
@@ -137,21 +138,22 @@ def keyed_by_player(mapping: ViewMapping) -> bool:
     return USER_COLUMN in key and key <= {USER_COLUMN, BRAND_COLUMN}
 
 
-def newest(reading: Reading, mapping: ViewMapping, rows: pl.DataFrame, some: pl.DataFrame) -> frozenset[int]:
+def newest(
+    reading: Reading, mapping: ViewMapping, rows: pl.DataFrame, some: pl.DataFrame, width: RowWidth | None = None
+) -> frozenset[int]:
     """Which of some events (by `@row`) stand for rows that are the newest which the source holds of their players."""
     relation, latest_ms = mapping.relation, 2**53
     places = sorted(some.get_column(POSITION).to_list())
-    keys = [position_at(rows, place).key for place in places]
     told: set[int] = set()
-    for start in range(0, len(keys), ROWS_AT_ONCE):
-        there = reading.by_key(set(keys[start : start + ROWS_AT_ONCE]))
+    for part in portions(places, width):
+        there = reading.by_key({position_at(rows, place).key for place in part})
         held = pl.DataFrame({"key": key_texts(there), "at": cursors(there, relation, latest_ms)})
         most = dict(held.group_by("key").agg(pl.col("at").max()).iter_rows())
-        mine = rows[places[start : start + ROWS_AT_ONCE]]
+        mine = rows[part]
         at = cursors(mine, relation, latest_ms)
         told.update(
             place
-            for place, key, moment in zip(places[start:], key_texts(mine), at, strict=False)
+            for place, key, moment in zip(part, key_texts(mine), at, strict=True)
             if key in most and moment is not None and most[key] == moment
         )
     return frozenset(told)

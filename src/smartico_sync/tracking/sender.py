@@ -58,7 +58,7 @@ class Sender(EventSender):
         if not redelivery.keyed_by_player(mapping):
             return frozenset()
         with self._equipment.source.reading(mapping.relation) as reading:
-            return redelivery.newest(reading, mapping, rows, batch.quiet)
+            return redelivery.newest(reading, mapping, rows, batch.quiet, self._equipment.memory.width(self._name))
 
     def page(self, session: Session, read: ReadResult, span: Span = UNTRACED, requests: Requests = "spread") -> Sent:
         """Map, diff, protect and queue what one reading brought; the span of its poll ends with its commit."""
@@ -68,7 +68,7 @@ class Sender(EventSender):
             receipt = self.queue(session, batch, requests=requests, sent_ms=sent_ms)
         span.past("prepare", time.monotonic() - began, events=len(batch.send))
         ends_with(span, receipt, "failed")
-        size = weight(batch.send)
+        size, rows = weight(batch.send), batch.rows
         batch, read = batch.without_payload(), read.without_payload(session.prepared.mapping.relation.cursor)
 
         def settle(receipt: Receipt) -> None:
@@ -78,7 +78,7 @@ class Sender(EventSender):
             span.past("commit", time.monotonic() - began)
             span.end()
 
-        return Sent(receipt, settle, size)
+        return Sent(receipt, settle, size, rows)
 
     def _made(self, session: Session, read: ReadResult) -> tuple[PreparedBatch, int, int | None]:
         """The events of what one reading brought, how many of its rows stood elsewhere before, and how far rows are sent then."""
@@ -155,7 +155,7 @@ class Sender(EventSender):
             sent.settle(receipt)
             session.checks.sent(rows)
 
-        return Sent(sent.receipt, settle, sent.size)
+        return Sent(sent.receipt, settle, sent.size, sent.rows)
 
     def retries(self, session: Session, parked: Sequence[ParkedRow]) -> Sent:
         """Read parked rows again, where they are now, and queue them."""
@@ -164,6 +164,7 @@ class Sender(EventSender):
                 redelivery.find(reading, session.prepared.mapping, parked, self._head),
                 reading.clock_ms,
             )
+        self._equipment.memory.width(self._name).saw(found.rows)
         batch = self.prepare(session, found.rows, clock_ms, anew=found.anew, found=found)
         keys = batch.ledger.get_column("key")
 
@@ -184,4 +185,4 @@ class Sender(EventSender):
             more = (commit.resolved or commit.dead_letters) and self._equipment.store.parked(self._name, now_ms(), 1)
             self._retries = "to go on" if more else "none"
 
-        return Sent(self.queue(session, batch), settle, weight(batch.send))
+        return Sent(self.queue(session, batch), settle, found.rows.estimated_size() + weight(batch.send))

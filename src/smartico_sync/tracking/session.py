@@ -89,6 +89,7 @@ def open_session(equipment: Equipment, memory: CheckMemory) -> Session:
         row = redefine(equipment.configuration, view, prepared.mapping, store, row)
     row = compare_columns(equipment, prepared, row, memory)
     reader = PageReader(view, prepared, store, row, memory.scans)
+    reader.width = memory.width
     return Session(
         equipment,
         prepared,

@@ -22,11 +22,13 @@ from smartico_sync.observe.finding import NEXT
 from smartico_sync.sources.protocol import Landmarks, Scan
 from smartico_sync.tracking.anchor_lookup import highest, look_up
 from smartico_sync.tracking.clocks import steady_ms
+from smartico_sync.tracking.memory_budget import PAGE_BYTES
 from smartico_sync.tracking.mutation_scan import MutationScan
 from smartico_sync.tracking.null_counts import NullCounts
 from smartico_sync.tracking.quiet import Again
 from smartico_sync.tracking.redelivery import requested
 from smartico_sync.tracking.replica_time import PAUSES, ReplicaTime
+from smartico_sync.tracking.row_width import ROWS_AT_ONCE, RowWidth
 from smartico_sync.tracking.scan_pace import ScanPace
 
 if TYPE_CHECKING:
@@ -53,7 +55,6 @@ SOON_MS = 5_000  # after something suspicious
 REPLICATION_MS = 15_000  # a replica that stops is told within half a minute
 RARELY_MS = 3_600_000  # where it does not tell
 STEADY_MS = 600_000  # what a look tells besides, of a writer that stays open, is about hours
-ROWS_AT_ONCE = 1_000
 ENOUGH_TO_SUM_UP = 100  # rows of a page: fewer are read again for less than it costs to ask for their digest
 FRESH_MS = 1_000  # what was found when the view was opened need not be asked again by the poll that follows at once
 BACK_MS = 10_000  # clocks of one server are set back by less; further back it is another one
@@ -70,7 +71,7 @@ class CheckMemory(Struct):
     `sent_without`: keys of rows without a cursor that were delivered. `changed`: what the view reads now that it did not
     read before. `columns`: what changed in those that are sent, and `hint` what to do about it. `servers`: those whose rows were found to be the ones delivered, each with the clock at which it was last
     read. `gone`: rows delivered last whose absence stopped the view. `scans`: how late rows are looked for. `replica`: the time
-    that looking takes, which the views of a source share.
+    that looking takes, which the views of a source share. `width`: of the view's rows, the same for all who read them.
     """
 
     next_ms: int = 0
@@ -85,6 +86,7 @@ class CheckMemory(Struct):
     gone: frozenset[Anchor] = frozenset()
     scans: ScanPace = field(default_factory=ScanPace)
     replica: ReplicaTime = field(default_factory=ReplicaTime)
+    width: RowWidth = field(default_factory=RowWidth)
 
 
 class Steady(Struct, frozen=True):
@@ -221,7 +223,7 @@ class SourceChecks:
         self.doubts, self.compared_at = "", (reading.server, steady_ms())
         if not anchors or head is None:
             return None
-        found = look_up(reading, self.prepared, anchors)
+        found = look_up(reading, self.prepared, anchors, self.memory.width)
         gone = found.gone
         newest = len(list(takewhile(lambda anchor: anchor in gone, reversed(anchors))))
         facts = Facts(len(anchors), len(anchors) - len(gone), highest(reading, head, watermark), newest)
@@ -271,7 +273,7 @@ class SourceChecks:
         Raises ViewMisconfigured when none of them is there.
         """
         anchors = self.store.anchors(self.view.name)
-        found = len(anchors) - len(look_up(reading, self.prepared, anchors).gone) if anchors else 0
+        found = len(anchors) - len(look_up(reading, self.prepared, anchors, self.memory.width).gone) if anchors else 0
         what = ", ".join(f"{change.option} is {change.now} and was {change.before}" for change in changes)
         if anchors and not found:
             raise ViewMisconfigured(
@@ -335,7 +337,7 @@ class SourceChecks:
             )
         after: tuple[str, ...] = ()
         while True:
-            rows = reading.without_cursor(ROWS_AT_ONCE, after)
+            rows = reading.without_cursor(self.memory.width.fitting(ROWS_AT_ONCE, PAGE_BYTES), after)
             if not rows.height:
                 return None
             keys = ledger_keys(self.prepared.mapping, rows)
@@ -352,7 +354,11 @@ class SourceChecks:
 
     def mutated(self, reading: Reading) -> int:
         """How many delivered rows of the next slice have changed; by the view's policy they are sent again, as new events."""
-        rows = self.mutations.changed(reading) if self.mutations is not None and self.mutations.due else None
+        rows = (
+            self.mutations.changed(reading, self.memory.width)
+            if self.mutations is not None and self.mutations.due
+            else None
+        )
         if rows is None:
             return 0
         if self.view.on_mutated == "resend":

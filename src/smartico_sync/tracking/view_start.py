@@ -26,6 +26,7 @@ from smartico_sync.tracking import late_scan
 from smartico_sync.tracking.clocks import now_ms, steady_ms
 from smartico_sync.tracking.late_rows import start_mechanism
 from smartico_sync.tracking.reconciliation import uncountable, units
+from smartico_sync.tracking.row_width import HANDFUL
 from smartico_sync.tracking.written_cursors import cursor_at, expected, written
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def at_present(view: View, prepared: PreparedView, reading: Reading) -> Commit |
     head = reading.head(bound)
     if head is None:
         return None
-    top = reading.by_cursor([head]).get_column(view.cursor)
+    top = late_scan.rows_at(reading, reading.keys(head, head, 1)).get_column(view.cursor)  # its rows may be many
     floor = window_floor(view, prepared, top, read_time)
     if floor is None:
         keys = keys_between(reading, head, head)
@@ -169,7 +170,9 @@ def known(reading: Reading, prepared: PreparedView, keys: pl.DataFrame) -> pl.Da
     """What the ledger keeps of rows that were there: [key UInt64, cursor_ms Int64]. Those of a keyless view are all read."""
     mapping = prepared.mapping
     if not prepared.relation.key:
-        return ledger_of(late_scan.rows_at(reading, keys), mapping)
+        # By the handful: nobody knows yet how wide they are.
+        parts = keys.iter_slices(HANDFUL) if keys.height else [keys]
+        return pl.concat([ledger_of(late_scan.rows_at(reading, part), mapping) for part in parts])
     texts = keys.get_column("@cursor")
     if prepared.relation.dated:
         each = texts.unique().to_list()

@@ -37,7 +37,7 @@ class BigQueryReading(WarehouseReading[Session]):
 
     def ask(self, statement: str, values: Mapping[str, str | int] | None = None) -> list[pa.Table]:
         """One question; its answer as tables of some rows."""
-        return self.session.tables(statement, self.parameters(values or {}), self.what)
+        return self.session.tables(statement, self.parameters(values or {}), self.what, self.intake)
 
     def head(self, through: str | None = None) -> str | None:
         """The highest cursor, looked for where it was or must be, so that older partitions are not read."""

@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from smartico_sync.sources.bigquery.failures import FAILURES, failure
 from smartico_sync.sources.kit.failures import only_asks
+from smartico_sync.sources.kit.intake import counted
 from smartico_sync.sources.sql.warehouse import WarehouseSession
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.relation import Relation
     from smartico_sync.sources.bigquery.login import Login
     from smartico_sync.sources.kit.abandonable import UnattendedCalls
+    from smartico_sync.sources.kit.intake import Intake
     from smartico_sync.sources.kit.server_clock import ServerClock
     from smartico_sync.sources.protocol import Nulls
 
@@ -104,8 +106,13 @@ class Session(WarehouseSession):
             super().close()
             raise
 
-    def tables(self, statement: str, parameters: Sequence[ScalarQueryParameter], what: str) -> list[pa.Table]:
-        """A query's answer as Arrow tables, none when there is no row. `what` names the view for messages."""
+    def tables(
+        self, statement: str, parameters: Sequence[ScalarQueryParameter], what: str, intake: Intake | None = None
+    ) -> list[pa.Table]:
+        """A query's answer as Arrow tables, none when there is no row. `what` names the view for messages.
+
+        RowsTooWide where they are more than the `intake` takes.
+        """
         self._only_asks(statement, what)
 
         def ask() -> list[pa.Table]:
@@ -121,15 +128,17 @@ class Session(WarehouseSession):
             )
             if rows.created is not None:
                 self.clock.tell(int(rows.created.timestamp() * 1000))
-            batches = self._batches(rows, storage)
+            batches = self._batches(rows, storage, intake)
             return [pa.Table.from_batches(batches)] if batches else []
 
         return self._call(ask, what)
 
-    def _batches(self, rows: RowIterator, storage: bigquery_storage.BigQueryReadClient | None) -> list[pa.RecordBatch]:
+    def _batches(
+        self, rows: RowIterator, storage: bigquery_storage.BigQueryReadClient | None, intake: Intake | None
+    ) -> list[pa.RecordBatch]:
         """In order, through the Storage API where it may be used and is worth it."""
         try:
-            batches = list(rows.to_arrow_iterable(storage, max_stream_count=1, timeout=self._silence_s))
+            return counted(rows.to_arrow_iterable(storage, max_stream_count=1, timeout=self._silence_s), intake)
         except Forbidden:
             if storage is None:
                 raise
@@ -138,8 +147,7 @@ class Session(WarehouseSession):
             job = self._client.get_job(str(rows.job_id), location=rows.location, timeout=self._silence_s, retry=NEVER)
             if not isinstance(job, QueryJob):  # never: it is the one that has just answered
                 raise
-            batches = list(job.result(timeout=self._silence_s, retry=NEVER).to_arrow_iterable())
-        return [batch for batch in batches if batch.num_rows]
+            return counted(job.result(timeout=self._silence_s, retry=NEVER).to_arrow_iterable(), intake)
 
     def estimate(self, statement: str, parameters: Sequence[ScalarQueryParameter], what: str) -> Estimate:
         """Compile a query without running it, which costs nothing."""

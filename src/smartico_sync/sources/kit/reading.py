@@ -11,6 +11,7 @@ import polars as pl
 from smartico_sync.core.replication import UNKNOWN
 from smartico_sync.errors import SourceError
 from smartico_sync.sources.kit.frames import UNREADABLE, empty, schema
+from smartico_sync.sources.kit.intake import PORTION, Intake
 from smartico_sync.sources.kit.positions import exactly, labels, moment_text
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class BaseReading(ABC):
         self.brought: Brought = "nothing"
         self.fitting: pl.DataFrame | None = None  # the last rows that were made of nothing but what was promised
         self.answered: tuple[str, ...] = ()  # the types of the columns, where an answer tells them
+        self.intake: Intake | None = None  # of the question that is asked now; None: it may bring what there is
 
     @abstractmethod
     def begin(self) -> None:
@@ -72,6 +74,15 @@ class BaseReading(ABC):
                 self.end()
             raise
         self.end()
+
+    @contextmanager
+    def bounded(self, asked: int) -> Iterator[None]:
+        """Around a question about so many rows: what it brings is bounded, see `Intake`."""
+        self.intake = Intake(self.what) if asked > PORTION else None
+        try:
+            yield
+        finally:
+            self.intake = None
 
     def noted(self, rows: pl.DataFrame) -> pl.DataFrame:
         """These rows, which whoever reads will use: whether they are what the view was described as is made sure of."""
@@ -140,7 +151,8 @@ class BaseReading(ABC):
         """Portion by portion, each narrowed by itself: what another one's lists also match must not be there twice."""
         size = self.most_listed(len(listed))
         portions = [wanted[at : at + size] for at in range(0, len(wanted), size)]
-        found = [matching(self.among(listed, portion), listed, portion) for portion in portions]
+        with self.bounded(len(wanted)):
+            found = [matching(self.among(listed, portion), listed, portion) for portion in portions]
         return (
             found[0] if len(found) == 1 else pl.concat([empty(self.relation, "rows"), *found], how="diagonal_relaxed")
         )

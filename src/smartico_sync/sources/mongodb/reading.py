@@ -63,7 +63,8 @@ class MongoReading(BaseReading):
 
     def page(self, after: Position | None, limit: int, through: str | None = None) -> pl.DataFrame:
         """Rows after the position, in order."""
-        return self.noted(self._ordered("rows", after, limit, None, through, "through"))
+        with self.bounded(limit):
+            return self.noted(self._ordered("rows", after, limit, None, through, "through"))
 
     def keys(
         self, low: str | None, high: str, limit: int, after: Position | None = None, end: End = "through"
@@ -80,7 +81,8 @@ class MongoReading(BaseReading):
         if after:
             condition["$or"] = pipelines.behind(relation, names, dict(zip(relation.key, after, strict=True)))
         stages: list[Stage] = [{"$match": condition}, {"$sort": dict.fromkeys(names, 1)}, {"$limit": limit}]
-        frame = self._frame(stages, "rows", limit, ordered="by key")
+        with self.bounded(limit):
+            frame = self._frame(stages, "rows", limit, ordered="by key")
         return self.noted(frame.with_columns(pl.lit(None, pl.String).alias(CURSOR)))
 
     def head(self, through: str | None = None) -> str | None:
@@ -101,7 +103,8 @@ class MongoReading(BaseReading):
         condition = pipelines.range_condition(self.relation, None, None, "through")
         stages: list[Stage] = [{"$match": condition}, {"$sort": {self.relation.cursor: -1}}, {"$limit": limit}]
         shown = pipelines.projection(pipelines.paths_of(self.relation, "rows"), "rows")
-        return self.noted(self._frame([*stages, shown], "rows", limit).reverse())
+        with self.bounded(limit):
+            return self.noted(self._frame([*stages, shown], "rows", limit).reverse())
 
     def null_cursors(self, of: Nulls = "cursor or key", patience_ms: int | None = None) -> int:  # noqa: ARG002  - `statement_timeout` ends it
         """How many rows have no place in the order; an end of its own a count has none."""
@@ -213,11 +216,11 @@ class MongoReading(BaseReading):
     def _batches(self, collection: str, pipeline: list[Stage], most: int) -> list[bytes]:
         session, view = self.session, self.relation.name
         try:
-            return session.batches(collection, pipeline, self.concern, most, view)
+            return session.batches(collection, pipeline, self.concern, most, view, self.intake)
         except NoSnapshot:
             session.servers.without_snapshot.add(self.collection)
             self.begin()
-            return session.batches(collection, pipeline, self.concern, most, view)
+            return session.batches(collection, pipeline, self.concern, most, view, self.intake)
 
     def _decoded(self, batches: list[bytes]) -> list[dict[str, Any]]:
         return [document for batch in batches for document in bson.decode_all(batch)]

@@ -15,11 +15,12 @@ from smartico_sync.sources.mongodb.documents import CODEC
 from smartico_sync.sources.mongodb.failures import FAILURES, NO_SNAPSHOT, failure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from bson import Timestamp
     from pymongo import MongoClient
 
+    from smartico_sync.sources.kit.intake import Intake
     from smartico_sync.sources.mongodb.login import Login
 
 __all__ = ["NoSnapshot", "Servers", "Session"]
@@ -101,9 +102,18 @@ class Session:
         self._calls = calls
 
     def batches(
-        self, collection: str, pipeline: Sequence[Mapping[str, Any]], concern: Mapping[str, Any], most: int, view: str
+        self,
+        collection: str,
+        pipeline: Sequence[Mapping[str, Any]],
+        concern: Mapping[str, Any],
+        most: int,
+        view: str,
+        intake: Intake | None = None,
     ) -> list[bytes]:
-        """What a pipeline gives, as BSON documents one behind the other. `most`: how many there can be. May raise NoSnapshot."""
+        """What a pipeline gives, as BSON documents one behind the other. `most`: how many there can be. May raise NoSnapshot.
+
+        RowsTooWide where it is more than the `intake` takes: a server sends 16 MB at once at the most.
+        """
         login = self.servers.login
 
         def ask(client: MongoClient[dict[str, Any]]) -> list[bytes]:
@@ -117,7 +127,7 @@ class Session:
                     maxTimeMS=login.timeout_ms,
                 )
                 with cursor:
-                    return [cast("bytes", batch) for batch in cursor]
+                    return taken((cast("bytes", batch) for batch in cursor), intake)
             except OperationFailure as error:
                 if error.code in NO_SNAPSHOT and concern.get("level") == "snapshot":
                     raise NoSnapshot from None
@@ -153,3 +163,24 @@ class Session:
             return self._calls.run(lambda: ask(servers.client()), 2 * servers.login.silence_s, what)
         except FAILURES as error:
             raise failure(error, servers.place, what) from None
+
+
+def taken(batches: Iterable[bytes], intake: Intake | None) -> list[bytes]:
+    """All batches, counted as they are taken."""
+    if intake is None:
+        return list(batches)
+    intake.begin()
+    kept = []
+    for batch in batches:
+        kept.append(batch)
+        intake.take(documents_in(batch), len(batch))
+    return kept
+
+
+def documents_in(batch: bytes) -> int:
+    """How many documents stand one behind the other, each behind its length."""
+    count = at = 0
+    while at < len(batch):
+        at += max(1, int.from_bytes(batch[at : at + 4], "little"))
+        count += 1
+    return count

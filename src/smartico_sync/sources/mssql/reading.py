@@ -58,13 +58,13 @@ class MssqlReading(ColumnReading[Session]):
     def ask(self, statement: str, values: Mapping[str, str | int] | None = None) -> Answer:
         """One statement in the reading's transaction."""
         try:
-            return self.session.attempt(statement, self.what, values, expected=(NO_SNAPSHOT,))
+            return self.session.attempt(statement, self.what, values, expected=(NO_SNAPSHOT,), intake=self.intake)
         except StatementFailed:
             # The first question of the reading, or it would have failed before: nothing has been read yet.
             self.session.old_views.add(self.relation.name)
             self.end()
             self.begin()
-            return self.session.run(statement, self.what, values)
+            return self.session.run(statement, self.what, values, self.intake)
 
     def series(self, statement: Statement, values: Mapping[str, str | int]) -> list[pl.Series]:
         """Rows turned to columns."""

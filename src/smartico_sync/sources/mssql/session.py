@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import pyodbc
 from msgspec import Struct
 
-from smartico_sync.errors import SourceUnreachable, SyncError
+from smartico_sync.errors import RowsTooWide, SourceUnreachable, SyncError
 from smartico_sync.sources.kit.abandonable import AbandonableCalls, UnattendedCalls
 from smartico_sync.sources.kit.failures import StatementFailed
+from smartico_sync.sources.kit.intake import PORTION, held_by
 from smartico_sync.sources.kit.network_failures import broken, first_that_answers, silent, unreachable
 from smartico_sync.sources.kit.positions import no_text
 from smartico_sync.sources.mssql.failures import NO_TIME_LEFT, connecting, diagnostic, failure
@@ -25,6 +26,7 @@ from smartico_sync.sources.mssql.line import opening
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from smartico_sync.sources.kit.intake import Intake
     from smartico_sync.sources.kit.line import Line
     from smartico_sync.sources.mssql.clock import Clock
     from smartico_sync.sources.mssql.login import Login
@@ -65,6 +67,7 @@ class Session:
         self._place = place
         self._silence_s = login.silence_s
         self._state: Literal["sound", "silent", "closed"] = "sound"
+        self._intake: Intake | None = None  # of the question that is asked now
         self.in_transaction = False
         self.standing = "unknown"  # what `clock` has found out about this server
         self.isolation = ""  # what `reading` has found out about this database
@@ -100,25 +103,41 @@ class Session:
             raise connecting(*diagnostic(error.args), self._place) from None
         return connection, found[0]
 
-    def run(self, statement: str, what: str, values: Mapping[str, str | int] | None = None) -> Answer:
+    def run(
+        self,
+        statement: str,
+        what: str,
+        values: Mapping[str, str | int] | None = None,
+        intake: Intake | None = None,
+    ) -> Answer:
         """Run one batch and take its first result set whole. `what` names the view for messages.
 
         `values` are the statement's variables. SourceError when it fails; SourceUnreachable when the connection breaks or
-        stays silent too long.
+        stays silent too long. RowsTooWide where it brings more than the `intake` takes: the connection is given up.
         """
-        return self.attempt(statement, what, values)
+        return self.attempt(statement, what, values, intake=intake)
 
     def attempt(
-        self, statement: str, what: str, values: Mapping[str, str | int] | None = None, *, expected: Sequence[int] = ()
+        self,
+        statement: str,
+        what: str,
+        values: Mapping[str, str | int] | None = None,
+        *,
+        expected: Sequence[int] = (),
+        intake: Intake | None = None,
     ) -> Answer:
         """As `run`, but StatementFailed for these numbers of the server, so that something else may be tried."""
         if self._state != "sound":
             raise self._lost(what)
+        self._intake = intake
         try:
             try:
                 return self._asked(statement, values)
             except UnicodeDecodeError:
                 return self._tolerant(statement, values)
+        except RowsTooWide:
+            self.close()
+            raise
         except pyodbc.Error as error:
             state, number, message = diagnostic(error.args)
             if number in expected:
@@ -137,6 +156,8 @@ class Session:
             raise no_text(self._place, what) from None
 
     def _asked(self, statement: str, values: Mapping[str, str | int] | None) -> Answer:
+        if self._intake is not None:
+            self._intake.begin()
         names, rows = self._call(lambda: self._executed(statement, values))
         taken = len(rows)
         while taken == ROWS:
@@ -167,9 +188,17 @@ class Session:
 
     def _taken(self) -> list[Any]:
         """Some more rows; as many as ROWS unless they are the last."""
-        rows: list[Any] = self._cursor.fetchmany(ROWS)
+        rows: list[Any] = self._portions(self._intake) if self._intake is not None else self._cursor.fetchmany(ROWS)
         while len(rows) < ROWS and self._cursor.nextset():  # a failure of a later statement of the batch shows here
             pass
+        return rows
+
+    def _portions(self, intake: Intake) -> list[Any]:
+        """The same, counted as they come."""
+        rows: list[Any] = []
+        while len(rows) < ROWS and (portion := self._cursor.fetchmany(min(PORTION, ROWS - len(rows)))):
+            intake.take(len(portion), sum(held_by(value) for row in portion for value in row))
+            rows += portion
         return rows
 
     def _tolerant(self, statement: str, values: Mapping[str, str | int] | None) -> Answer:

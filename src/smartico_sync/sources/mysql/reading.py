@@ -55,7 +55,7 @@ class MySQLReading(ColumnReading[Session]):
 
     def ask(self, statement: str) -> Answer:
         """One statement in the reading's transaction."""
-        return self.session.run(statement, self.what)
+        return self.session.run(statement, self.what, self.intake)
 
     def within(self, statement: Statement, patience_ms: int) -> Statement:
         """By what each of the two knows for a single statement."""

@@ -11,7 +11,7 @@ import pymysql
 from msgspec import Struct
 from pymysql.constants import SERVER_STATUS
 
-from smartico_sync.errors import SourceError, SourceRefused, SourceUnreachable
+from smartico_sync.errors import RowsTooWide, SourceError, SourceRefused, SourceUnreachable
 from smartico_sync.sources.kit.failures import StatementFailed
 from smartico_sync.sources.kit.line import Line
 from smartico_sync.sources.kit.network_failures import (
@@ -30,6 +30,7 @@ from smartico_sync.sources.mysql.wire import Wire
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from smartico_sync.sources.kit.intake import Intake
     from smartico_sync.sources.mysql.clock import Clock
     from smartico_sync.sources.mysql.login import Login
 
@@ -153,17 +154,23 @@ class Session:
         if self.in_transaction:
             self.run("ROLLBACK", what)
 
-    def run(self, statement: str, what: str) -> Answer:
+    def run(self, statement: str, what: str, intake: Intake | None = None) -> Answer:
         """Run one statement and take its whole answer. `what` names the view for messages.
 
-        SourceError when it fails; SourceUnreachable when the connection breaks or stays silent too long.
+        SourceError when it fails; SourceUnreachable when the connection breaks or stays silent too long. RowsTooWide where it
+        brings more than the `intake` takes: the connection is closed, whose server would go on.
         """
-        return self.attempt(statement, what)
+        return self.attempt(statement, what, intake=intake)
 
-    def attempt(self, statement: str, what: str, *, expected: Sequence[int] = ()) -> Answer:
+    def attempt(
+        self, statement: str, what: str, *, expected: Sequence[int] = (), intake: Intake | None = None
+    ) -> Answer:
         """As `run`, but StatementFailed for these numbers of the server, so that something else may be tried."""
         try:
-            result = self._connection.ask(statement)
+            result = self._connection.ask(statement, intake)
+        except RowsTooWide:
+            self.close()
+            raise
         except UnicodeEncodeError:
             raise no_text(self._place, what) from None
         except pymysql.err.MySQLError as error:

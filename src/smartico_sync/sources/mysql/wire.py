@@ -13,9 +13,12 @@ from pymysql.err import InternalError
 from pymysql.protocol import MysqlPacket
 
 from smartico_sync.errors import SourceRefused
+from smartico_sync.sources.kit.intake import PORTION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from smartico_sync.sources.kit.intake import Intake
 
 __all__ = ["Result", "Secrecy", "Wire"]
 
@@ -26,6 +29,7 @@ Secrecy = Literal[
     "proof",  # only a proof that we know it
 ]
 SECRECY = ("password", "encrypted", "proof")
+PORTION_BYTES = 1_000_000  # of rows after which they are counted, however few they are
 ASK_FOR_PASSWORD = (b"mysql_clear_password", b"dialog")
 ASK_FOR_KEY = (b"\1", b"\2")
 NULL, TWO_BYTES, THREE_BYTES, END, ERROR = 0xFB, 0xFC, 0xFD, 0xFE, 0xFF
@@ -44,6 +48,7 @@ class Result(MySQLResult):  # type: ignore[misc]
         read, width = connection._read_bytes, self.field_count  # noqa: SLF001  - the driver's own reader, timeouts included
         values: list[Value] = []
         add, number = values.append, int.from_bytes
+        intake, rows, came = connection.intake, 0, 0
         while True:
             head = read(4)
             size = head[0] | head[1] << 8 | head[2] << 16
@@ -56,6 +61,11 @@ class Result(MySQLResult):  # type: ignore[misc]
             first = data[0]
             if whole and first >= END:  # a row begins so only when its first value alone has 16 MB
                 break
+            rows += 1
+            came += len(data)
+            if intake is not None and (rows == PORTION or came > PORTION_BYTES):
+                intake.take(rows, came)
+                rows = came = 0
             at = 0
             for _ in range(width):
                 length = data[at]
@@ -86,6 +96,7 @@ class Wire(Connection):  # type: ignore[misc]
     def __init__(self, *, secrecy: Secrecy, place: str, **arguments: Any) -> None:
         self._secrecy, self._called = secrecy, place
         self._encrypted = False
+        self.intake: Intake | None = None
         super().__init__(**arguments)
 
     @property
@@ -123,8 +134,11 @@ class Wire(Connection):  # type: ignore[misc]
                 "or the user a plug-in that only asks for a proof",
             )
 
-    def ask(self, statement: str) -> Result:
-        """Run one statement and read its whole answer."""
+    def ask(self, statement: str, intake: Intake | None = None) -> Result:
+        """Run one statement and read its whole answer. RowsTooWide leaves the rest of it unread."""
+        self.intake = intake
+        if intake is not None:
+            intake.begin()
         self.query(statement)
         result: Result | None = self._result
         if result is None:

@@ -65,7 +65,9 @@ class PostgresReading(ColumnReading[Session]):
         queries = [statement.filled(literal, values) for statement, values in asked]
         if asked and self.foreseen is not None and self.foreseen.holds == "rows":
             queries.append(f"{statements.star(self.adapter, self.relation) % {}}\n")
-        (clock_ms, low, high, server), came = self.session.begin_reading(self.what, ";".join(queries))
+        with self.bounded(self.foreseen.limit if asked and self.foreseen is not None else 1):
+            begun, came = self.session.begin_reading(self.what, ";".join(queries), self.intake)
+        clock_ms, low, high, server = begun
         self._came = [(*question, answer) for question, answer in zip(asked, came, strict=False)]
         self.first = self.foreseen if came else None
         self.star = came[-1] if len(came) > len(asked) else None
@@ -96,7 +98,7 @@ class PostgresReading(ColumnReading[Session]):
         """One statement in the reading's transaction."""
         self.star = None
         before, self._before = self._before, ""
-        return self.session.run(f"{before}{statement}", self.what)[-1]
+        return self.session.run(f"{before}{statement}", self.what, self.intake)[-1]
 
     def value(self, statement: Statement, values: Mapping[str, str | int]) -> str | None:
         """The first value of a statement."""
@@ -133,7 +135,7 @@ class PostgresReading(ColumnReading[Session]):
     def frame(self, statement: Statement, values: Mapping[str, str | int]) -> pl.DataFrame:
         """Rows, typed; a handful one by one."""
         answer = self._answer(statement, values)
-        if answer.result is not None and 0 < answer.result.ntuples <= FEW:
+        if answer.result is not None and 0 < answer.height <= FEW:
             with suppress(UnicodeDecodeError):
                 made = self.few(statement, answer.texts)
                 if made is not None:
@@ -167,7 +169,7 @@ class PostgresReading(ColumnReading[Session]):
         return self._parsed(answer.data, statement.width) if answer.data else []
 
     def _decoded(self, answer: Answer) -> list[pl.Series]:
-        if not answer.result.ntuples:
+        if not answer.height:
             return []
         columns = answer.columns
         try:

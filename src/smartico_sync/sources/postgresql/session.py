@@ -18,7 +18,7 @@ import psycopg
 from msgspec import Struct
 from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus, TransactionStatus
 
-from smartico_sync.errors import SourceCancelled, SourceError, SourceUnreachable
+from smartico_sync.errors import RowsTooWide, SourceCancelled, SourceError, SourceUnreachable
 from smartico_sync.sources.kit.network_failures import broken, silent
 from smartico_sync.sources.kit.positions import no_text
 from smartico_sync.sources.postgresql.failures import connecting, failure
@@ -26,6 +26,7 @@ from smartico_sync.sources.postgresql.identity import identity
 from smartico_sync.sources.postgresql.transaction import BEGIN, RAW, settings, standing_of
 
 if TYPE_CHECKING:
+    from smartico_sync.sources.kit.intake import Intake
     from smartico_sync.sources.postgresql.login import Login
 
 __all__ = ["Answer", "Session", "literal"]
@@ -34,40 +35,41 @@ __all__ = ["Answer", "Session", "literal"]
 GATHER_S = 0.001
 READS = 8  # of the socket after that: each makes libpq's buffer twice as large, until one holds all that is there
 CANCEL_TIMEOUT_S = 1.0  # asking the server to stop is a courtesy; closing the socket works anyway
+PORTION = 32  # rows that libpq hands out at once: each portion costs 15 us, and of rows of 2 MB it is 64 MB
+FIRST_WITH_PORTIONS = 170_000  # of libpq; older ones hand out portions of one row
 Row = tuple[str | None, ...]
+Values = list[bytes | None]
 
 
 class Answer(Struct, frozen=True):
-    """What one statement gave: rows as text, or the bytes of a COPY."""
+    """What one statement gave: rows as text, or the bytes of a COPY. `taken`: columns of rows that came in portions."""
 
     result: Any = None
     data: bytes = b""
+    taken: list[Values] | None = None
+
+    @property
+    def height(self) -> int:
+        """How many rows."""
+        return len(self.taken[0]) if self.taken else int(self.result.ntuples)
 
     @property
     def rows(self) -> tuple[Row, ...]:
         """The rows, for answers of a few."""
-        result = self.result
-        columns = range(result.nfields)
-        return tuple(
-            tuple(
-                None if (value := result.get_value(row, column)) is None else value.decode(errors="replace")
-                for column in columns
-            )
-            for row in range(result.ntuples)
-        )
+        texts = [
+            [None if each is None else each.decode(errors="replace") for each in values] for values in self.columns
+        ]
+        return tuple(zip(*texts, strict=True))
 
     @property
-    def columns(self) -> list[list[bytes | None]]:
+    def columns(self) -> list[Values]:
         """The values column by column, as bytes."""
-        value, rows = self.result.get_value, range(self.result.ntuples)
-        return [[value(row, column) for row in rows] for column in range(self.result.nfields)]
+        return columns_of(self.result) if self.taken is None else self.taken
 
     @property
     def texts(self) -> list[list[str | None]]:
         """The same as text. UnicodeDecodeError where some value is none."""
-        value, rows = self.result.get_value, range(self.result.ntuples)
-        made = [[value(row, column) for row in rows] for column in range(self.result.nfields)]
-        return [[None if each is None else each.decode() for each in values] for values in made]
+        return [[None if each is None else each.decode() for each in values] for values in self.columns]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -122,7 +124,7 @@ class Session:
         """Open a read-only transaction. `what` names the view for messages, here and below."""
         self.run(f"{BEGIN}SELECT {self._settings}", what)
 
-    def begin_reading(self, what: str, queries: str = "") -> tuple[Row, list[Answer]]:
+    def begin_reading(self, what: str, queries: str = "", intake: Intake | None = None) -> tuple[Row, list[Answer]]:
         """As `begin`, in the same round trip with epoch ms of the clock, xmin and xmax where they can be a fence, and the server.
 
         And with the answers to queries; none where one of them fails: that is told when it is asked again. A server that
@@ -130,7 +132,7 @@ class Session:
         what it answers.
         """
         try:
-            begun, *answers = self.run(self._begin + queries, what)
+            begun, *answers = self.run(self._begin + queries, what, intake)
         except SourceError as error:
             if queries and not isinstance(error, SourceUnreachable | SourceCancelled):
                 self.end(what)
@@ -152,10 +154,11 @@ class Session:
             raise self._broken(what) from None
         self._end = "sent"
 
-    def run(self, script: str, what: str) -> list[Answer]:
+    def run(self, script: str, what: str, intake: Intake | None = None) -> list[Answer]:
         """Run statements in one round trip; the answers in order. `what` names the view for messages.
 
-        SourceError for the first that failed; SourceUnreachable when the connection breaks or stays silent too long.
+        SourceError for the first that failed; SourceUnreachable when the connection breaks or stays silent too long. RowsTooWide
+        where there is an `intake` and one brings more than that takes: the connection is closed, whose server would go on.
         """
         self._what = what
         try:
@@ -163,28 +166,44 @@ class Session:
                 self._collect()
                 self._end = "answered"
             self._pg.send_query(script.encode())
-            answers, fault = self._collect()
+            if intake is not None:
+                self._ask_for_portions()
+            answers, fault = self._collect(intake)
         except psycopg.Error:
             raise self._broken(what) from None
+        except RowsTooWide:
+            self.close()
+            raise
         except UnicodeEncodeError:
             raise no_text(self._place, what) from None
         if fault is not None:
             raise failure(*fault, self._place, what)
         return answers
 
-    def _collect(self) -> tuple[list[Answer], tuple[str, str] | None]:
+    def _ask_for_portions(self) -> None:
+        """Have libpq hand out rows as they come, and not only all of them."""
+        if psycopg.pq.version() >= FIRST_WITH_PORTIONS:
+            self._pg.set_chunked_rows_mode(PORTION)
+        else:
+            self._pg.set_single_row_mode()
+
+    def _collect(self, intake: Intake | None = None) -> tuple[list[Answer], tuple[str, str] | None]:
         answers: list[Answer] = []
         fault: tuple[str, str] | None = None
+        taken: list[Values] | None = None
         while True:
             self._wait_for_result()
             result = self._pg.get_result()
             if result is None:
                 break
             match result.status:
+                case ExecStatus.TUPLES_CHUNK | ExecStatus.SINGLE_TUPLE:
+                    taken = self._portion(result, taken, intake)
                 case ExecStatus.TUPLES_OK:
-                    answers.append(Answer(result))
+                    answers.append(Answer(result, taken=taken))
+                    taken = None
                 case ExecStatus.COPY_OUT:
-                    answers.append(Answer(data=self._copied()))
+                    answers.append(Answer(data=self._copied(intake)))
                 case ExecStatus.FATAL_ERROR if fault is None:
                     fault = (
                         (result.error_field(DiagnosticField.SQLSTATE) or b"08006").decode(),
@@ -193,6 +212,20 @@ class Session:
                 case _:
                     pass
         return answers, fault
+
+    @staticmethod
+    def _portion(result: Any, taken: list[Values] | None, intake: Intake | None) -> list[Values]:
+        """What was taken of an answer, with some more rows."""
+        portion = columns_of(result)
+        if intake is not None:
+            if taken is None:
+                intake.begin()
+            intake.take(result.ntuples, sum(sum(map(len, filter(None, values))) for values in portion))
+        if taken is None:
+            return portion
+        for values, more in zip(taken, portion, strict=True):
+            values.extend(more)
+        return taken
 
     def _wait_for_result(self) -> None:
         pg = self._pg
@@ -203,14 +236,21 @@ class Session:
             self._wait(select.POLLIN)
             pg.consume_input()
 
-    def _copied(self) -> bytes:
+    def _copied(self, intake: Intake | None) -> bytes:
         rows = BytesIO()
         take, add = self._pg.get_copy_data, rows.write
+        came, before = 0, 0
+        if intake is not None:
+            intake.begin()
         while True:
             size, data = take(1)
             if size > 0:
                 add(data)
+                came += 1
             elif size == 0:
+                if intake is not None:
+                    intake.take(came, rows.tell() - before)
+                    came, before = 0, rows.tell()
                 self._wait(select.POLLIN)
                 time.sleep(GATHER_S)
                 for _ in range(READS):
@@ -284,6 +324,12 @@ class Session:
         """Close the connection; never raises, never waits."""
         with suppress(psycopg.Error):
             self._connection.close()
+
+
+def columns_of(result: Any) -> list[Values]:
+    """A result's values column by column."""
+    value, rows = result.get_value, range(result.ntuples)
+    return [[value(row, column) for row in rows] for column in range(result.nfields)]
 
 
 def literal(value: str | int) -> str:

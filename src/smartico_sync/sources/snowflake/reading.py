@@ -25,7 +25,7 @@ class SnowflakeReading(WarehouseReading[Session]):
 
     def ask(self, statement: str, values: Mapping[str, str | int] | None = None) -> list[pa.Table]:
         """One question; its answer as tables of some rows."""
-        return self.session.tables(statement, values or {}, self.what)
+        return self.session.tables(statement, values or {}, self.what, self.intake)
 
     def explain(self, statement: Statement, values: Mapping[str, str | int]) -> str:
         """The server's plan for a statement, as JSON."""

@@ -12,6 +12,7 @@ import snowflake.connector
 from snowflake.connector import errors
 
 from smartico_sync.sources.kit.failures import only_asks
+from smartico_sync.sources.kit.intake import counted
 from smartico_sync.sources.snowflake.failures import connecting, failure
 from smartico_sync.sources.sql.warehouse import WarehouseSession
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from snowflake.connector import SnowflakeConnection
 
     from smartico_sync.sources.kit.abandonable import UnattendedCalls
+    from smartico_sync.sources.kit.intake import Intake
     from smartico_sync.sources.kit.server_clock import ServerClock
     from smartico_sync.sources.snowflake.login import Login
 
@@ -56,13 +58,18 @@ class Session(WarehouseSession):
         except errors.Error as error:
             raise connecting(error, place) from None
 
-    def tables(self, statement: str, values: Mapping[str, Any], what: str) -> list[pa.Table]:
-        """A query's answer as Arrow tables, those without a row left out. `what` names the view for messages."""
+    def tables(
+        self, statement: str, values: Mapping[str, Any], what: str, intake: Intake | None = None
+    ) -> list[pa.Table]:
+        """A query's answer as Arrow tables, those without a row left out. `what` names the view for messages.
+
+        RowsTooWide where they are more than the `intake` takes.
+        """
 
         def ask() -> list[pa.Table]:
             with self._connection.cursor() as cursor:
                 cursor.execute(statement, dict(values))
-                return [table for table in cursor.fetch_arrow_batches() if table.num_rows]
+                return counted(cursor.fetch_arrow_batches(), intake)
 
         return self._ask(statement, ask, what)
 

@@ -86,7 +86,8 @@ class SqlReading(BaseReading, Generic[S]):
     def page(self, after: Position | None, limit: int, through: str | None = None) -> pl.DataFrame:
         """Rows after the position, in order."""
         statement, values = self.page_question(after, through)
-        return self.noted(self._whole_groups(statement, values, limit))
+        with self.bounded(limit):
+            return self.noted(self._whole_groups(statement, values, limit))
 
     def keys(
         self, low: str | None, high: str, limit: int, after: Position | None = None, end: End = "through"
@@ -115,7 +116,9 @@ class SqlReading(BaseReading, Generic[S]):
 
     def newest(self, limit: int) -> pl.DataFrame:
         """The rows with the highest cursors, in order."""
-        return self.noted(self.frame(statements.newest(self.adapter, self.relation, "open"), {"n": limit}).reverse())
+        with self.bounded(limit):
+            found = self.frame(statements.newest(self.adapter, self.relation, "open"), {"n": limit})
+        return self.noted(found.reverse())
 
     def among(self, listed: Sequence[Label], wanted: Sequence[Sequence[str]]) -> pl.DataFrame:
         """A superset of the rows with these tuples."""
@@ -125,7 +128,8 @@ class SqlReading(BaseReading, Generic[S]):
     def without_cursor(self, limit: int, after: tuple[str, ...] = ()) -> pl.DataFrame:
         """Rows whose cursor is NULL, in order of their key."""
         statement = statements.without_cursor(self.adapter, self.relation, "after" if after else "from the start")
-        return self.noted(self.frame(statement, {**key_parameters(after), "n": limit}))
+        with self.bounded(limit):
+            return self.noted(self.frame(statement, {**key_parameters(after), "n": limit}))
 
     def head(self, through: str | None = None) -> str | None:
         """The highest cursor, up to a bound."""

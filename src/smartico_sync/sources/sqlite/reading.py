@@ -110,7 +110,7 @@ class SqliteReading(SqlReading[Session]):
 
     def ask(self, statement: str, values: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """All rows of a statement."""
-        return self.session.ask(statement, self.what, values)
+        return self.session.ask(statement, self.what, values, self.intake)
 
     def value(self, statement: Statement, values: Mapping[str, str | int]) -> str | None:
         """The first value of a statement."""

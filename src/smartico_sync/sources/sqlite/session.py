@@ -5,17 +5,20 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from smartico_sync.errors import SourceUnreachable
+from smartico_sync.sources.kit.intake import PORTION, held_by
 from smartico_sync.sources.sqlite.failures import failure
 from smartico_sync.sources.sqlite.types import text_or_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from smartico_sync.sources.kit.intake import Intake
 
 __all__ = ["Session"]
 
@@ -62,23 +65,27 @@ class Session:
         with suppress(sqlite3.Error):
             self._connection.execute("ROLLBACK")
 
-    def ask(self, statement: str, what: str, values: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
-        """All rows of a statement."""
+    def ask(
+        self, statement: str, what: str, values: Mapping[str, Any] | None = None, intake: Intake | None = None
+    ) -> list[tuple[Any, ...]]:
+        """All rows of a statement. RowsTooWide where they are more than the `intake` takes."""
         try:
             try:
-                return self._connection.execute(statement, values or {}).fetchall()
+                return _taken(self._connection.execute(statement, values or {}), intake)
             except sqlite3.OperationalError as error:
                 if "decode to UTF-8" not in str(error):
                     raise
-                return self._tolerant(statement, values)
+                return self._tolerant(statement, values, intake)
         except sqlite3.Error as error:
             raise failure(error, self._place, what) from None
 
-    def _tolerant(self, statement: str, values: Mapping[str, Any] | None) -> list[tuple[Any, ...]]:
+    def _tolerant(
+        self, statement: str, values: Mapping[str, Any] | None, intake: Intake | None
+    ) -> list[tuple[Any, ...]]:
         """Text that is not UTF-8 arrives as bytes, and so spoils its own row only."""
         self._connection.text_factory = text_or_bytes
         try:
-            return self._connection.execute(statement, values or {}).fetchall()
+            return _taken(self._connection.execute(statement, values or {}), intake)
         finally:
             self._connection.text_factory = str
 
@@ -98,6 +105,19 @@ class Session:
         """Close the connection; never raises."""
         with suppress(sqlite3.Error):
             self._connection.close()
+
+
+def _taken(cursor: sqlite3.Cursor, intake: Intake | None) -> list[tuple[Any, ...]]:
+    """The rows of an answer, counted as they are taken."""
+    if intake is None:
+        return cursor.fetchall()
+    rows: list[tuple[Any, ...]] = []
+    intake.begin()
+    with closing(cursor):  # one that is left in the midst of its rows would keep the file's old snapshot
+        while portion := cursor.fetchmany(PORTION):
+            intake.take(len(portion), sum(held_by(value) for row in portion for value in row))
+            rows += portion
+    return rows
 
 
 def _identity(path: Path) -> tuple[int, int]:
