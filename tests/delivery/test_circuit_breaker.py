@@ -50,6 +50,19 @@ def test_a_request_holds_its_players_no_longer_for_an_api_that_answers_others():
     assert lone == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 32.0]
 
 
+def test_one_request_that_fails_again_and_again_holds_up_nobody_else():
+    """It backs off as far as any: but that the API is down only another one can tell, which starts at once, and fails as well then."""
+    breaker = CircuitBreaker(dice=lambda: 0.0)
+    for attempts, pause in enumerate((1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 32.0)):
+        assert breaker.failed(0.0, attempts=attempts, in_flight=0, request=7) == pause
+        assert (breaker.state(0.0), breaker.wait_s(0.0, 1)) == ("closed", 0.0)
+    assert breaker.failed(0.0, attempts=0, in_flight=0, request=8) > 0
+    assert breaker.state(0.0) == "open"
+    breaker.answered()
+    breaker.failed(0.0, attempts=7, in_flight=0, request=7)
+    assert (breaker.state(0.0), breaker.unavailable, breaker.lasting) == ("closed", False, False)
+
+
 def test_several_in_a_row_open_it_and_one_at_a_time_finds_out():
     """Open nobody goes; half-open one goes and the others wait for its answer, which closes the breaker or opens it for longer."""
     breaker = broken()

@@ -71,6 +71,14 @@ def test_faults_in_turn_cost_no_event(dialect):
 
 
 @pytest.mark.slow
+def test_a_brand_that_is_known_again_goes_on_beside_events_that_are_refused():
+    """Also where each request holds one, and the answer names a player of several events."""
+    play(
+        [["refuse=0.1", "unknown-brand=b:0.3"], ["denied=200:0.05", "refuse=0.1"]], "failed_events", "user_ext_id", 423
+    )
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 @settings(max_examples=18, suppress_health_check=list(HealthCheck))
 @given(**SCRIPTS)

@@ -1,7 +1,8 @@
 """What stands between us and the API: who is refused, and whether it takes anything at all. Time is an argument; nothing here waits.
 
 closed      requests start
-open        none starts before `resume_at`: several in a row had no usable answer, or the API said how long to wait
+open        none starts before `resume_at`: several in a row had no usable answer, of more than one request, or the API said
+            how long to wait
 half-open   one at a time starts; an answer closes the breaker, a failure opens it again, for longer
 halted      what is sent (all of it, or one brand's) fails at once, but for one request now and then that finds out
 """
@@ -59,13 +60,19 @@ class CircuitBreaker:
         self.backoff, self.dice = replace(BACKOFF, steps_s=pauses_s), dice
         self.halts: dict[str, Halt] = {}
         self.failures = 0
+        self.failed_in_a_row: set[int] = set()  # requests by their number
         self.rounds = 0
         self.resume_at = 0.0
         self.asked_until = 0.0
 
     @property
     def unavailable(self) -> bool:
-        """Whether the API takes nothing from anybody, as far as can be told."""
+        """Whether the API takes nothing from anybody, as far as can be told: not where only one request was asked for, again and again."""
+        return self.lasting and len(self.failed_in_a_row) > 1
+
+    @property
+    def lasting(self) -> bool:
+        """Whether so many failures in a row are no chance, be they of one request or of several."""
         return self.failures >= UNAVAILABLE_AFTER
 
     def state(self, now: float) -> Circuit:
@@ -81,16 +88,20 @@ class CircuitBreaker:
             return self.resume_at - now
         return math.inf if state == "half-open" and in_flight else 0.0
 
-    def failed(self, now: float, *, attempts: int, in_flight: int, retry_after_s: float = 0.0) -> float:
+    def failed(
+        self, now: float, *, attempts: int, in_flight: int, retry_after_s: float = 0.0, request: int | None = None
+    ) -> float:
         """Count a request without a usable answer; seconds until the same one should go again.
 
         `attempts` it has failed before, `in_flight` are others under way. Failures while half-open make the pauses of all longer.
         While others are answered, its own pauses grow no longer than those of an API that is not known to be down: its players wait.
+        Where one `request` (by its number) is all that failed, others start at once, whatever its own pauses: it may be that one.
         """
-        if self.unavailable and not in_flight:
+        if self.lasting and not in_flight:
             self.rounds += 1
         self.failures += 1
-        tries = max(attempts, self.rounds) if self.unavailable else min(attempts, UNAVAILABLE_AFTER - 2)
+        self.failed_in_a_row.add(-self.failures if request is None else request)
+        tries = max(attempts, self.rounds) if self.lasting else min(attempts, UNAVAILABLE_AFTER - 2)
         pause = self.backoff.pause(tries, self.dice())
         asked = min(retry_after_s, LONGEST_WAIT_S)
         pause = max(pause, asked)
@@ -104,6 +115,7 @@ class CircuitBreaker:
     def answered(self) -> None:
         """Close: the API answered somebody. What it asked all to wait for (Retry-After) stands."""
         self.failures = self.rounds = 0
+        self.failed_in_a_row.clear()
         self.resume_at = self.asked_until
 
     def halt(self, now: float, brand: str, message: str, hint: str) -> DeliveryHalted:

@@ -62,7 +62,9 @@ class Settlement:
             self.unknown_brands(request, verdict)
             return
         if self.dispatch.breaker.halts:
-            self.dispatch.breaker.accepted(request.brands if verdict.decision == "done" else ())
+            # Also an answer that names events for another reason knows the brand: what is left of the request goes on at once.
+            told = verdict.decision == "done" or verdict.refused or verdict.duplicates or verdict.vague
+            self.dispatch.breaker.accepted(request.brands if told else ())
         self.last_success_ms = int(time.time() * 1000)
         if verdict.decision == "bisect":
             self.last_error = ""
@@ -102,7 +104,7 @@ class Settlement:
                 request.silences = 0
                 self.dispatch.backlog.player_order.cut(request, request.halves())
         pause = self.again(request, verdict.reason, answer.retry_after_s)
-        if self.dispatch.breaker.unavailable:
+        if self.dispatch.breaker.lasting:
             self.client.drop_idle()  # the name may lead elsewhere by now
         log.warning(
             "delivery.retry", destination=self.name, view=request.pending.view, request=request.number, reason=verdict.reason,
@@ -113,7 +115,11 @@ class Settlement:
         """Let the same events go again after a pause, while their players wait; its seconds."""
         now = time.monotonic()
         pause = self.dispatch.breaker.failed(
-            now, attempts=request.attempts, in_flight=self.dispatch.in_flight, retry_after_s=retry_after_s
+            now,
+            attempts=request.attempts,
+            in_flight=self.dispatch.in_flight,
+            retry_after_s=retry_after_s,
+            request=request.number,
         )
         request.attempts, request.trip = request.attempts + 1, "again"
         request.failed_at = request.failed_at or now
