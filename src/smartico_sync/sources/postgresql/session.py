@@ -35,7 +35,9 @@ __all__ = ["Answer", "Session", "literal"]
 GATHER_S = 0.001
 READS = 8  # of the socket after that: each makes libpq's buffer twice as large, until one holds all that is there
 CANCEL_TIMEOUT_S = 1.0  # asking the server to stop is a courtesy; closing the socket works anyway
-PORTION = 32  # rows that libpq hands out at once: each portion costs 15 us, and of rows of 2 MB it is 64 MB
+PORTION = 32  # rows that libpq hands out at once: of rows of 2 MB that is 64 MB
+NARROW = 2_000  # bytes of a row: behind such rows portions are larger, since each costs 15 us
+NARROW_PORTION = 96  # of rows that are 200 kB all of a sudden that is 20 MB
 FIRST_WITH_PORTIONS = 170_000  # of libpq; older ones hand out portions of one row
 Row = tuple[str | None, ...]
 Values = list[bytes | None]
@@ -92,6 +94,7 @@ class Session:
         self._what = "connecting"  # the view that is waited for, or whatever else
         self._silence_ms = int(login.silence_s * 1000)
         self._end: Literal["answered", "sent", "on its way"] = "answered"
+        self._portion = PORTION
         try:
             self._connection = psycopg.connect(login.conninfo(), autocommit=True)
         except psycopg.Error as error:
@@ -183,7 +186,7 @@ class Session:
     def _ask_for_portions(self) -> None:
         """Have libpq hand out rows as they come, and not only all of them."""
         if psycopg.pq.version() >= FIRST_WITH_PORTIONS:
-            self._pg.set_chunked_rows_mode(PORTION)
+            self._pg.set_chunked_rows_mode(self._portion)
         else:
             self._pg.set_single_row_mode()
 
@@ -198,7 +201,7 @@ class Session:
                 break
             match result.status:
                 case ExecStatus.TUPLES_CHUNK | ExecStatus.SINGLE_TUPLE:
-                    taken = self._portion(result, taken, intake)
+                    taken = self._taken(result, taken, intake)
                 case ExecStatus.TUPLES_OK:
                     answers.append(Answer(result, taken=taken))
                     taken = None
@@ -213,14 +216,18 @@ class Session:
                     pass
         return answers, fault
 
-    @staticmethod
-    def _portion(result: Any, taken: list[Values] | None, intake: Intake | None) -> list[Values]:
+    def _taken(self, result: Any, taken: list[Values] | None, intake: Intake | None) -> list[Values]:
         """What was taken of an answer, with some more rows."""
         portion = columns_of(result)
         if intake is not None:
             if taken is None:
                 intake.begin()
-            intake.take(result.ntuples, sum(sum(map(len, filter(None, values))) for values in portion))
+            size = sum(sum(map(len, filter(None, values))) for values in portion)
+            if size > NARROW * result.ntuples:
+                self._portion = PORTION
+            elif result.ntuples >= PORTION:
+                self._portion = NARROW_PORTION
+            intake.take(result.ntuples, size)
         if taken is None:
             return portion
         for values, more in zip(taken, portion, strict=True):
