@@ -11,6 +11,7 @@ from smartico_sync.core.position import Position
 from smartico_sync.core.reason_codes import UNACKNOWLEDGED
 from smartico_sync.errors import RowsTooWide
 from smartico_sync.sources.kit import intake
+from smartico_sync.sources.protocol import HANDFUL
 from smartico_sync.sources.sqlite.reading import SqliteReading
 from smartico_sync.tracking import late_scan, memory_budget, mutation_scan, page_reader, page_size, row_width
 from smartico_sync.tracking.backfill import Backfills
@@ -45,6 +46,14 @@ class Wide(Tracked):
         self.replica.execute("BEGIN")
         self.replica.executemany("INSERT INTO deposits (transaction_id, transaction_date, note) VALUES (?, ?, ?)", rows)
         self.replica.execute("COMMIT")
+
+    def deliver_as_before_a_restart(self, count):
+        """So many wide rows were delivered, and nobody knows any more how wide they are."""
+        self.fill(range(1, count + 1), WIDE)
+        self.thread.start()
+        self.poll_until(count)
+        self.answers.clear()
+        self.loop.equipment.memory.width("deposits").bytes = 0.0
 
     def poll_until(self, count):
         """Poll until so many rows were delivered, each once."""
@@ -138,11 +147,7 @@ def test_wide_rows_that_come_late(wide):
 def test_wide_rows_of_a_backfill(wide):
     """A page of history holds as many as fit, whatever the rate."""
     view = wide()
-    view.fill(range(1, 301), WIDE)
-    view.thread.start()
-    view.poll_until(300)
-    view.answers.clear()
-    view.loop.equipment.memory.width("deposits").bytes = 0.0  # as after a restart
+    view.deliver_as_before_a_restart(300)
     view.store.add_backfill("deposits", low="1", high="300", rate=100_000, profiles="changed", total=0, at_ms=0)
     backfills, stopping = Backfills([view.loop], view.store), threading.Event()
     worker = threading.Thread(target=backfills.work, args=(stopping,))
@@ -159,12 +164,8 @@ def test_wide_rows_of_a_backfill(wide):
 def test_wide_rows_that_are_tried_again(wide):
     """What waits for another try is read again as many at a time as fit, and weighs what it weighs."""
     view = wide()
-    view.fill(range(1, 301), WIDE)
-    view.thread.start()
-    view.poll_until(300)
-    view.answers.clear()
+    view.deliver_as_before_a_restart(300)
     view.delivery.sent.clear()
-    view.loop.equipment.memory.width("deposits").bytes = 0.0
     positions = [Position(str(number), (str(number),)) for number in range(1, 301)]
     view.store.enqueue("deposits", requested("deposits", positions, UNACKNOWLEDGED, "for a test"))
     view.poll_until(300)
@@ -201,7 +202,7 @@ def test_portions_follow_the_width():
         sizes.append(len(some))
         width.bytes = row_width.PART_BYTES / 100
     assert sizes == [1000, 100, 100, 100]
-    assert {len(some) for some in portions(range(64), None)} == {row_width.HANDFUL}
+    assert {len(some) for some in portions(range(64), None)} == {HANDFUL}
 
 
 def test_what_is_too_wide_is_asked_for_in_smaller_parts():

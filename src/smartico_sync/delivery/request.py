@@ -30,8 +30,8 @@ class Request(Struct, eq=False):
 
     `their_players` are known once somebody has asked for `players`.
 
-    `attempts` had no usable answer, the first of which failed at `failed_at`; the last was sent at `sent_at` (steady clock, seconds); `silences` of the latest none at all. `pace`:
-    "stuck" when it, or one ahead of it, takes so long that nobody should wait for it who need not. `over`: it will not be
+    `attempts` had no usable answer, the first of which failed at `failed_at`; the last was sent at `sent_at` (steady clock,
+    seconds); `silences` of the latest none at all. `pace`: "stuck" when it, or one ahead of it, takes so long that nobody should wait for it who need not. `over`: it will not be
     sent again. `trip`: whether its events may have been with the API before. `backlog`: the view whose backlog it belongs to, empty where
     there is none. `number`: for the log.
     """

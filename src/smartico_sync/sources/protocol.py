@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.tables import IndexPlan, Table, ViewPlan
 
 __all__ = [
+    "HANDFUL",
     "Asked",
     "Digest",
     "Encrypted",
@@ -37,6 +38,8 @@ __all__ = [
     "ServerFacts",
     "Source",
 ]
+
+HANDFUL = 16  # rows that a question always brings, however wide they are: of 2 MB each not much more
 
 End = Literal[
     "through",  # the upper bound of a range belongs to it

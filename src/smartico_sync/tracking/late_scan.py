@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from smartico_sync.sources.protocol import Digest, Reading
     from smartico_sync.tracking.row_width import RowWidth
 
-__all__ = ["Found", "FoundNothing", "find", "find_again", "rows_at", "tied"]
+__all__ = ["Found", "FoundNothing", "find", "find_again", "handfuls", "rows_at", "tied"]
 
 SCAN_ROWS = 50_000  # keys read at once: a megabyte or two
 MOST_ROWS = 50_000  # that one scan brings: a bulk load that commits late is read in parts

@@ -62,8 +62,8 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
     def __init__(self, equipment: Equipment) -> None:
         super().__init__(equipment, Sender(equipment))
         view, replica = equipment.view.name, equipment.replica
-        self._memory = CheckMemory(scans=ScanPace(view, replica), replica=replica)
-        self._width = self._memory.width = equipment.memory.width(view)
+        self._width = equipment.memory.width(view)
+        self._memory = CheckMemory(scans=ScanPace(view, replica), replica=replica, width=self._width)
         self._size = PageSize(equipment.view.page_rows, self._width)
         self._session: Session | None = None
         self._reading: Literal["level", "behind"] = "level"
@@ -313,8 +313,6 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
         if isinstance(error, ViewAltered) and self._described == "once":
             self._describe_again(error)
             return
-        if isinstance(error, RowsTooWide):
-            self._width.too_wide(error)
         if isinstance(error, RowsTooWide) and self._narrowed < NARROWINGS:
             self._read_narrower(error)
             with suppress(SyncError):
@@ -322,6 +320,8 @@ class ViewLoop(BaseLoop["Equipment", Sender]):
             self._drop_session()
             return
         super()._trouble(error)
+        if isinstance(error, RowsTooWide):
+            self._width.too_wide(error)
         if isinstance(error, SourceCancelled):
             self._size.shrink()
 

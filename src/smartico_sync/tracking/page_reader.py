@@ -25,7 +25,6 @@ from smartico_sync.tracking.memory_budget import PAGE_BYTES
 from smartico_sync.tracking.next_page import next_page
 from smartico_sync.tracking.read_result import ReadResult
 from smartico_sync.tracking.row_width import ROWS_AT_ONCE, RowWidth
-from smartico_sync.tracking.scan_pace import ScanPace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from smartico_sync.state.store import Store
     from smartico_sync.tracking.late_scan import FoundNothing
     from smartico_sync.tracking.prepared_view import PreparedView
+    from smartico_sync.tracking.scan_pace import ScanPace
 
 __all__ = ["PageReader"]
 
@@ -48,11 +48,11 @@ class PageReader:
     """Reads on from a position that it keeps. Used by the view's own loop only, until something goes wrong."""
 
     def __init__(
-        self, view: View, prepared: PreparedView, store: Store, row: ViewRow, scans: ScanPace | None = None
+        self, view: View, prepared: PreparedView, store: Store, row: ViewRow, scans: ScanPace, width: RowWidth
     ) -> None:
         self.view, self.choice, self.store, self.row = view, prepared.choice, store, row
         self.mapping, self.relation = prepared.mapping, prepared.relation
-        self.scans = scans or ScanPace(view.name)
+        self.scans, self.width = scans, width
         self.grain = Grain()
         self.late: LateRows | None = None
         self.known = DeliveredKeys()
@@ -70,7 +70,6 @@ class PageReader:
         self.found_nothing: FoundNothing | None = None  # the mechanism's last scan, where it did not
         self.late_rows = 0
         self.rescanned = 0
-        self.width = RowWidth()
         self.reopened_after: Position | None = None  # behind which the rest of those rows is read
 
     @property

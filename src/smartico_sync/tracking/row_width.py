@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from smartico_sync.errors import RowsTooWide
+from smartico_sync.sources.protocol import HANDFUL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     import polars as pl
 
-__all__ = ["HANDFUL", "PART_BYTES", "ROWS_AT_ONCE", "RowWidth", "portions", "until_it_fits"]
+__all__ = ["PART_BYTES", "ROWS_AT_ONCE", "RowWidth", "portions", "until_it_fits"]
 
 T = TypeVar("T")
 ROWS_AT_ONCE = 1_000  # the protocol's limit of rows by position, by cursor or by key
 PART_BYTES = 3_000_000  # of rows by position, of which several portions may make a page
-HANDFUL = 16  # rows that a question may ask for without knowing how wide they are
 
 FADES = 0.5  # from question to question: it takes some short rows to forget wide ones, and not a backlog in small pages
 

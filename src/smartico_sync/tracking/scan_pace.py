@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from msgspec import Struct, field
 
 from smartico_sync.errors import SourceCancelled, SourceError
@@ -34,12 +36,12 @@ class ScanPace(Struct):
         """Whether polls go on without a scan for now."""
         return steady_ms() < self.next_ms
 
-    def ended(self, began_ms: int, of_it: str) -> int:
+    def ended(self, began_ms: int, extent: Literal["full", "recent"]) -> int:
         """A scan that was begun then came to its end; what it is charged with, ms."""
-        if of_it == "full":
+        if extent == "full":
             self.trouble = ""
         took = steady_ms() - began_ms
-        return self.replica.charged("late rows", self.view, took, "all" if of_it == "full" else "a part")
+        return self.replica.charged("late rows", self.view, took, "all" if extent == "full" else "a part")
 
     def failed(self, error: SourceError, began_ms: int, window: int) -> None:
         """A scan of so many keys failed. Polls go on without it for a while; what the server ended is asked for in smaller parts then."""

@@ -88,8 +88,7 @@ def open_session(equipment: Equipment, memory: CheckMemory) -> Session:
         log.warning("view.changed", view=view.name, reason=told)
         row = redefine(equipment.configuration, view, prepared.mapping, store, row)
     row = compare_columns(equipment, prepared, row, memory)
-    reader = PageReader(view, prepared, store, row, memory.scans)
-    reader.width = memory.width
+    reader = PageReader(view, prepared, store, row, memory.scans, memory.width)
     return Session(
         equipment,
         prepared,

@@ -26,7 +26,6 @@ from smartico_sync.tracking import late_scan
 from smartico_sync.tracking.clocks import now_ms, steady_ms
 from smartico_sync.tracking.late_rows import start_mechanism
 from smartico_sync.tracking.reconciliation import uncountable, units
-from smartico_sync.tracking.row_width import HANDFUL
 from smartico_sync.tracking.written_cursors import cursor_at, expected, written
 
 if TYPE_CHECKING:
@@ -171,7 +170,7 @@ def known(reading: Reading, prepared: PreparedView, keys: pl.DataFrame) -> pl.Da
     mapping = prepared.mapping
     if not prepared.relation.key:
         # By the handful: nobody knows yet how wide they are.
-        parts = keys.iter_slices(HANDFUL) if keys.height else [keys]
+        parts = late_scan.handfuls(keys, None) if keys.height else [keys]
         return pl.concat([ledger_of(late_scan.rows_at(reading, part), mapping) for part in parts])
     texts = keys.get_column("@cursor")
     if prepared.relation.dated:

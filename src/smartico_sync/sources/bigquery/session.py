@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from smartico_sync.sources.bigquery.failures import FAILURES, failure
 from smartico_sync.sources.kit.failures import only_asks
-from smartico_sync.sources.kit.intake import counted
+from smartico_sync.sources.kit.intake import counted_tables
 from smartico_sync.sources.sql.warehouse import WarehouseSession
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ class Session(WarehouseSession):
     ) -> list[pa.RecordBatch]:
         """In order, through the Storage API where it may be used and is worth it."""
         try:
-            return counted(rows.to_arrow_iterable(storage, max_stream_count=1, timeout=self._silence_s), intake)
+            return counted_tables(rows.to_arrow_iterable(storage, max_stream_count=1, timeout=self._silence_s), intake)
         except Forbidden:
             if storage is None:
                 raise
@@ -147,7 +147,7 @@ class Session(WarehouseSession):
             job = self._client.get_job(str(rows.job_id), location=rows.location, timeout=self._silence_s, retry=NEVER)
             if not isinstance(job, QueryJob):  # never: it is the one that has just answered
                 raise
-            return counted(job.result(timeout=self._silence_s, retry=NEVER).to_arrow_iterable(), intake)
+            return counted_tables(job.result(timeout=self._silence_s, retry=NEVER).to_arrow_iterable(), intake)
 
     def estimate(self, statement: str, parameters: Sequence[ScalarQueryParameter], what: str) -> Estimate:
         """Compile a query without running it, which costs nothing."""

@@ -11,8 +11,9 @@ import polars as pl
 from smartico_sync.core.replication import UNKNOWN
 from smartico_sync.errors import SourceError
 from smartico_sync.sources.kit.frames import UNREADABLE, empty, schema
-from smartico_sync.sources.kit.intake import PORTION, Intake
+from smartico_sync.sources.kit.intake import Intake
 from smartico_sync.sources.kit.positions import exactly, labels, moment_text
+from smartico_sync.sources.protocol import HANDFUL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -78,7 +79,7 @@ class BaseReading(ABC):
     @contextmanager
     def bounded(self, asked: int) -> Iterator[None]:
         """Around a question about so many rows: what it brings is bounded, see `Intake`."""
-        self.intake = Intake(self.what) if asked > PORTION else None
+        self.intake = Intake(self.what) if asked > HANDFUL else None
         try:
             yield
         finally:

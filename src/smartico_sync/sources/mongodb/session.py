@@ -11,11 +11,12 @@ from pymongo.errors import OperationFailure
 
 from smartico_sync.errors import SourceUnreachable
 from smartico_sync.sources.kit.abandonable import AbandonableCalls, UnattendedCalls
+from smartico_sync.sources.kit.intake import counted
 from smartico_sync.sources.mongodb.documents import CODEC
 from smartico_sync.sources.mongodb.failures import FAILURES, NO_SNAPSHOT, failure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from bson import Timestamp
     from pymongo import MongoClient
@@ -127,7 +128,7 @@ class Session:
                     maxTimeMS=login.timeout_ms,
                 )
                 with cursor:
-                    return taken((cast("bytes", batch) for batch in cursor), intake)
+                    return counted((cast("bytes", batch) for batch in cursor), intake, documents_size)
             except OperationFailure as error:
                 if error.code in NO_SNAPSHOT and concern.get("level") == "snapshot":
                     raise NoSnapshot from None
@@ -165,22 +166,10 @@ class Session:
             raise failure(error, servers.place, what) from None
 
 
-def taken(batches: Iterable[bytes], intake: Intake | None) -> list[bytes]:
-    """All batches, counted as they are taken."""
-    if intake is None:
-        return list(batches)
-    intake.begin()
-    kept = []
-    for batch in batches:
-        kept.append(batch)
-        intake.take(documents_in(batch), len(batch))
-    return kept
-
-
-def documents_in(batch: bytes) -> int:
-    """How many documents stand one behind the other, each behind its length."""
+def documents_size(batch: bytes) -> tuple[int, int]:
+    """How many documents stand one behind the other, each behind its length, and their bytes."""
     count = at = 0
     while at < len(batch):
         at += max(1, int.from_bytes(batch[at : at + 4], "little"))
         count += 1
-    return count
+    return count, len(batch)

@@ -17,7 +17,7 @@ from msgspec import Struct
 from smartico_sync.errors import RowsTooWide, SourceUnreachable, SyncError
 from smartico_sync.sources.kit.abandonable import AbandonableCalls, UnattendedCalls
 from smartico_sync.sources.kit.failures import StatementFailed
-from smartico_sync.sources.kit.intake import PORTION, held_by
+from smartico_sync.sources.kit.intake import fetched
 from smartico_sync.sources.kit.network_failures import broken, first_that_answers, silent, unreachable
 from smartico_sync.sources.kit.positions import no_text
 from smartico_sync.sources.mssql.failures import NO_TIME_LEFT, connecting, diagnostic, failure
@@ -188,17 +188,10 @@ class Session:
 
     def _taken(self) -> list[Any]:
         """Some more rows; as many as ROWS unless they are the last."""
-        rows: list[Any] = self._portions(self._intake) if self._intake is not None else self._cursor.fetchmany(ROWS)
+        intake, cursor = self._intake, self._cursor
+        rows: list[Any] = cursor.fetchmany(ROWS) if intake is None else fetched(cursor, intake, ROWS)
         while len(rows) < ROWS and self._cursor.nextset():  # a failure of a later statement of the batch shows here
             pass
-        return rows
-
-    def _portions(self, intake: Intake) -> list[Any]:
-        """The same, counted as they come."""
-        rows: list[Any] = []
-        while len(rows) < ROWS and (portion := self._cursor.fetchmany(min(PORTION, ROWS - len(rows)))):
-            intake.take(len(portion), sum(held_by(value) for row in portion for value in row))
-            rows += portion
         return rows
 
     def _tolerant(self, statement: str, values: Mapping[str, str | int] | None) -> Answer:

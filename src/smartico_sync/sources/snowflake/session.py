@@ -12,7 +12,7 @@ import snowflake.connector
 from snowflake.connector import errors
 
 from smartico_sync.sources.kit.failures import only_asks
-from smartico_sync.sources.kit.intake import counted
+from smartico_sync.sources.kit.intake import counted_tables
 from smartico_sync.sources.snowflake.failures import connecting, failure
 from smartico_sync.sources.sql.warehouse import WarehouseSession
 
@@ -69,7 +69,7 @@ class Session(WarehouseSession):
         def ask() -> list[pa.Table]:
             with self._connection.cursor() as cursor:
                 cursor.execute(statement, dict(values))
-                return counted(cursor.fetch_arrow_batches(), intake)
+                return counted_tables(cursor.fetch_arrow_batches(), intake)
 
         return self._ask(statement, ask, what)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from smartico_sync.errors import SourceUnreachable
-from smartico_sync.sources.kit.intake import PORTION, held_by
+from smartico_sync.sources.kit.intake import fetched
 from smartico_sync.sources.sqlite.failures import failure
 from smartico_sync.sources.sqlite.types import text_or_bytes
 
@@ -111,13 +111,9 @@ def _taken(cursor: sqlite3.Cursor, intake: Intake | None) -> list[tuple[Any, ...
     """The rows of an answer, counted as they are taken."""
     if intake is None:
         return cursor.fetchall()
-    rows: list[tuple[Any, ...]] = []
     intake.begin()
     with closing(cursor):  # one that is left in the midst of its rows would keep the file's old snapshot
-        while portion := cursor.fetchmany(PORTION):
-            intake.take(len(portion), sum(held_by(value) for row in portion for value in row))
-            rows += portion
-    return rows
+        return fetched(cursor, intake)
 
 
 def _identity(path: Path) -> tuple[int, int]:
