@@ -183,8 +183,7 @@ class Reading(Protocol):
     precision as the database prints it; the columns `@key.0`, `@key.1` … (String) are the key likewise.
 
     A question for many rows raises RowsTooWide where they are more bytes than are read at once, and the reading is over then:
-    whoever asked asks for fewer. A handful is brought whatever it weighs. Engines whose drivers only hand out whole answers
-    bring them.
+    whoever asked asks for fewer. A handful is brought whatever it weighs.
     """
 
     @property

@@ -8,9 +8,9 @@ from clickhouse_connect.driver.models import SettingDef
 from smartico_sync.config.models import SourceConfig
 from smartico_sync.core.position import Position
 from smartico_sync.core.relation import Relation
-from smartico_sync.errors import SourceRefused
+from smartico_sync.errors import RowsTooWide, SourceRefused
 from smartico_sync.sources.clickhouse.login import Login
-from smartico_sync.sources.clickhouse.settings import settings_to_send
+from smartico_sync.sources.clickhouse.settings import most_to_send, settings_to_send
 from sources.reading import page
 from waiting import now_ms
 
@@ -121,10 +121,40 @@ def test_a_user_whose_settings_are_locked_reads_the_same(on_clickhouse, server, 
     assert "profile" in refused.value.hint
 
 
+@pytest.mark.parametrize(("user", "who"), [("default", "the server"), ("locked", "we")])
+def test_an_answer_of_wide_rows_is_given_up(on_clickhouse, server, configured, user, who):
+    """The server refuses to send it; where the user may not choose that limit, it is given up when it has come."""
+    on_clickhouse.execute(
+        f"CREATE TABLE bets (id UInt64, note String) {MERGE_TREE}",
+        "INSERT INTO bets SELECT number, repeat('x', 30000) FROM numbers(2000)",
+    )
+    source = on_clickhouse.source()
+    if user == "locked":
+        source = configured(server.text(on_clickhouse.url.rpartition("/")[2], user="locked"))
+    described = source.describe(BETS)
+    with pytest.raises(RowsTooWide) as told, source.reading(described) as reading:
+        reading.page(None, 1999)
+    assert 24_000_000 / 2000 < told.value.row_bytes < 40_000
+    assert (told.value.size > 30_000 * 1999) == (who == "we")
+    assert ("max_result_bytes" in server.told()[-1]["given"]) == (who == "the server")
+    with source.reading(described) as reading:
+        assert reading.page(None, 12_000_000 // int(told.value.row_bytes))["id"][0] == 0
+
+
 def test_a_profile_that_cuts_answers_short_is_refused(server, configured):
     """timeout_overflow_mode = break gives some of the rows and calls it success: told, where it cannot be changed."""
     with pytest.raises(SourceRefused, match="timeout_overflow_mode = break"):
         configured(server.text(user="cut")).facts()
+
+
+@pytest.mark.parametrize(
+    ("there", "sent"), [("0", "1000"), ("1001", "1000"), ("1000", None), ("5", None), (None, None), ("locked", None)]
+)
+def test_a_profile_that_sends_less_keeps_its_limit(there, sent):
+    """A limit is only ever lowered, and only where it may be."""
+    known = {"max_result_bytes": setting("max_result_bytes", "0" if there == "locked" else there, there == "locked")}
+    bound = most_to_send({} if there is None else known, 1_000)
+    assert bound == ({} if sent is None else {"max_result_bytes": sent})
 
 
 def setting(name, value, readonly=0):

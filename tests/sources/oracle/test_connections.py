@@ -10,14 +10,17 @@ import pytest
 
 from smartico_sync.core.relation import Relation
 from smartico_sync.errors import (
+    RowsTooWide,
     SourceCancelled,
     SourceError,
     SourceRefused,
     SourceUnreachable,
     ViewBroken,
 )
+from smartico_sync.sources.kit import intake
 from smartico_sync.sources.kit.abandonable import MOST_ABANDONED
-from sources.oracle.answers import ID, says
+from smartico_sync.sources.oracle import session
+from sources.oracle.answers import ID, NOW_MS, says
 from stand_ins.oracle.values import Answer, Field
 from waiting import until
 
@@ -67,6 +70,36 @@ def test_a_page_that_fails_leaves_no_cursor_to_the_garbage_collector(listener, c
         assert cursors() == others
     finally:
         gc.enable()
+
+
+def test_wide_rows_are_given_up_behind_the_first_of_them(listener, configured, monkeypatch):
+    """Of an answer that is too large no more is fetched than a portion, and its cursor is not left to the collector either."""
+    monkeypatch.setattr(intake, "MOST_BYTES", 1_000_000)
+    monkeypatch.setattr(session, "COUNTED_BATCH", 20)
+    heard, desk = listener(says([ID, Field("NOTE")]))
+    source = configured(heard.url())
+    described = source.describe(BETS)
+    wide = [(number, "x" * 3_000) for number in range(1_000)]
+    desk.says = says([ID, Field("NOTE"), Field("C"), Field("K")], ROWNUM=wide_answer(wide))
+    gc.collect()
+    gc.disable()
+    try:
+        others = cursors()
+        with pytest.raises(RowsTooWide) as told, source.reading(described) as reading:
+            reading.page(None, 999)
+        assert 333 <= told.value.rows < 360
+        assert cursors() == others
+    finally:
+        gc.enable()
+    with source.reading(described) as reading:
+        assert reading.clock_ms == NOW_MS
+
+
+def wide_answer(rows):
+    """As a page of them."""
+    return Answer(
+        [ID, Field("NOTE"), Field("C"), Field("K")], [(number, note, str(number), str(number)) for number, note in rows]
+    )
 
 
 def cursors():

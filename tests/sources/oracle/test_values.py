@@ -147,7 +147,7 @@ def test_long_texts_and_bytes_arrive(listener, configured):
 
 
 def test_a_long_page_takes_several_round_trips(listener, configured):
-    """A page is fetched in batches of ten thousand rows, and arrives whole."""
+    """A page is fetched in batches of some hundred rows, and arrives whole."""
     heard, _ = listener(says([ID], [(number,) for number in range(25_000)]))
     source = configured(heard.url())
     described = source.describe(BETS)

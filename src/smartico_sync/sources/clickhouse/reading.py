@@ -37,7 +37,7 @@ class ClickHouseReading(WarehouseReading[Session]):
 
     def ask(self, statement: str, values: Mapping[str, str | int] | None = None) -> list[pa.Table]:
         """One question; its answer as a table, none when there is no row."""
-        table = self.session.table(statement, values or {}, self.what)
+        table = self.session.table(statement, values or {}, self.what, self.intake)
         return [table] if table.num_rows else []
 
     def rows_of(self, statement: str, values: Mapping[str, str | int]) -> list[list[object]]:

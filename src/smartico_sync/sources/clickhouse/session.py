@@ -11,12 +11,13 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal
 
 import clickhouse_connect
+from clickhouse_connect.driver import exceptions
 from urllib3 import disable_warnings
 from urllib3.exceptions import InsecureRequestWarning
 
 from smartico_sync.errors import SourceError
 from smartico_sync.sources.clickhouse.failures import FAILURES, connecting, failure
-from smartico_sync.sources.clickhouse.settings import settings_to_send
+from smartico_sync.sources.clickhouse.settings import most_to_send, settings_to_send
 from smartico_sync.sources.kit.network_failures import first_that_answers
 from smartico_sync.sources.sql.warehouse import WarehouseSession
 
@@ -29,12 +30,14 @@ if TYPE_CHECKING:
     from smartico_sync.sources.clickhouse.clock import ReplicaClock
     from smartico_sync.sources.clickhouse.login import Login
     from smartico_sync.sources.kit.abandonable import UnattendedCalls
+    from smartico_sync.sources.kit.intake import Intake
 
 __all__ = ["Hosts", "Session"]
 
 # The driver logs addresses and the server's own words; what is wrong is told by the failure.
 logging.getLogger("clickhouse_connect").propagate = False
 logging.getLogger("clickhouse_connect").addHandler(logging.NullHandler())
+TOO_LARGE = 396  # the server's number for an answer above max_result_bytes
 NOW = "SELECT toUnixTimestamp64Milli(now64(3))"
 
 
@@ -93,9 +96,30 @@ class Session(WarehouseSession):
         """Whether others can read along."""
         return "yes" if self._client.url.startswith("https:") else "no"
 
-    def table(self, statement: str, values: Mapping[str, str | int], what: str) -> pa.Table:
-        """A query's answer as an Arrow table. `what` names the view for messages."""
-        return self._call(lambda: self._client.query_arrow(statement, dict(values) or None), what)
+    def table(
+        self, statement: str, values: Mapping[str, str | int], what: str, intake: Intake | None = None
+    ) -> pa.Table:
+        """A query's answer as an Arrow table. `what` names the view for messages.
+
+        RowsTooWide where it is more than the `intake` takes: the server refuses to send it, as far as the user may choose that
+        limit, or it is given up when it has come.
+        """
+        if intake is None:
+            return self._call(lambda: self._client.query_arrow(statement, dict(values) or None), what)
+        bound = most_to_send(self.settings, intake.most_bytes)
+
+        def ask() -> pa.Table:
+            try:
+                return self._client.query_arrow(statement, dict(values) or None, bound)
+            except exceptions.DatabaseError as error:
+                if bound and error.code == TOO_LARGE:
+                    raise intake.unsent() from None
+                raise
+
+        table = self._call(ask, what)
+        intake.begin()
+        intake.take(table.num_rows, table.nbytes)
+        return table
 
     def described(self, statement: str, what: str) -> list[tuple[str, str]]:
         """Name and type of each column that a query gives."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from smartico_sync.sources.clickhouse.login import Login
 
-__all__ = ["settings_to_send"]
+__all__ = ["most_to_send", "settings_to_send"]
 
 # A profile may let a query that meets a limit give a part of its rows, and call that success. The rest would be passed by.
 WHOLE = {
@@ -63,6 +63,14 @@ def settings_to_send(login: Login, known: Mapping[str, SettingDef], place: str) 
         # Behind one address there are several servers, each of which learns of new parts in its own time.
         sent |= _open(known, "select_sequential_consistency", "1")
     return sent | _wanted(login, known, place)
+
+
+def most_to_send(known: Mapping[str, SettingDef], most_bytes: int) -> dict[str, str]:
+    """What makes the server refuse an answer of more bytes; nothing where its profile refuses less, or locks the setting."""
+    there = known.get("max_result_bytes")
+    if there is None or 0 < int(there.value) <= most_bytes:
+        return {}
+    return _open(known, "max_result_bytes", str(most_bytes))
 
 
 def _wanted(login: Login, known: Mapping[str, SettingDef], place: str) -> dict[str, str]:

@@ -28,9 +28,14 @@ class Intake:
     A question about no more than a HANDFUL has no intake and brings what there is, or rows that are too wide were never read.
     """
 
-    def __init__(self, what: str) -> None:
-        self.what = what
+    def __init__(self, what: str, asked: int) -> None:
+        self.what, self.asked = what, asked
         self.begin()
+
+    @property
+    def most_bytes(self) -> int:
+        """Of an answer."""
+        return MOST_BYTES
 
     def begin(self) -> None:
         """An answer begins."""
@@ -45,6 +50,13 @@ class Intake:
             self.row_bytes = max(self.row_bytes, size / rows)
         if self.size > MOST_BYTES:
             raise RowsTooWide(self.what, self.rows, self.size, max(self.row_bytes, self.size / max(1, self.rows)))
+
+    def unsent(self) -> RowsTooWide:
+        """The failure where the server itself refused to send more bytes, and does not say how many rows they are.
+
+        They are taken for twice as wide as they are at least, so that few questions find out.
+        """
+        return RowsTooWide(self.what, self.asked, MOST_BYTES, 2 * MOST_BYTES / self.asked)
 
 
 class Cursor(Protocol):

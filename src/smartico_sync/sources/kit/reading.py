@@ -79,7 +79,7 @@ class BaseReading(ABC):
     @contextmanager
     def bounded(self, asked: int) -> Iterator[None]:
         """Around a question about so many rows: what it brings is bounded, see `Intake`."""
-        self.intake = Intake(self.what) if asked > HANDFUL else None
+        self.intake = Intake(self.what, asked) if asked > HANDFUL else None
         try:
             yield
         finally:

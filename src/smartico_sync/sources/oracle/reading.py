@@ -63,7 +63,7 @@ class OracleReading(ColumnReading[Session]):
         """One query in the reading's transaction, as columns."""
         columns = {name: compared(self.relation, name) for name in values or {}}
         national = [name for name, column in columns.items() if column is not None and column.type in NATIONAL]
-        return self.session.frames(statement, bound(self.relation, values or {}), national, self.what)
+        return self.session.frames(statement, bound(self.relation, values or {}), national, self.what, self.intake)
 
     def series(self, statement: Statement, values: Mapping[str, str | int]) -> list[pl.Series]:
         """The driver's columns; a count comes as a float."""

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import oracledb
 import polars as pl
 
-from smartico_sync.errors import SourceUnreachable
+from smartico_sync.errors import RowsTooWide, SourceUnreachable
 from smartico_sync.sources.kit.failures import StatementFailed
+from smartico_sync.sources.kit.intake import counted
 from smartico_sync.sources.kit.network_failures import first_that_answers
 from smartico_sync.sources.kit.positions import no_text
 from smartico_sync.sources.oracle.failures import failure, number
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from smartico_sync.sources.kit.abandonable import UnattendedCalls
+    from smartico_sync.sources.kit.intake import Intake
     from smartico_sync.sources.oracle.clock import Clock
     from smartico_sync.sources.oracle.login import Login
 
@@ -28,6 +30,9 @@ T = TypeVar("T")
 Answer = tuple["Sequence[oracledb.FetchInfo]", list[tuple[Any, ...]]]
 READ_ONLY = "SET TRANSACTION READ ONLY"  # one snapshot for all its statements
 BATCH = 10_000  # rows of a round trip: a page is one, as long as it is not larger
+COUNTED_BATCH = (
+    500  # where wide rows are to be noticed: 10 MB of rows of 20 kB, and a page of narrow ones is 20 round trips
+)
 NAME_BYTES = 48  # what V$SESSION keeps of a module
 FAREWELL_MS = 1_000  # logging off is a courtesy
 # Whatever the server's default or a logon trigger says. Texts compare by their bytes, which is what indexes hold.
@@ -119,20 +124,27 @@ class Session:
         return self._call(run, what, expected)
 
     def frames(
-        self, statement: str, binds: Mapping[str, str | int], national: Sequence[str], what: str
+        self,
+        statement: str,
+        binds: Mapping[str, str | int],
+        national: Sequence[str],
+        what: str,
+        intake: Intake | None = None,
     ) -> pl.DataFrame:
         """Run a query; its columns as the driver's Arrow path hands them over, decimals exact.
 
-        The parameters named in `national` travel in the national character set.
+        The parameters named in `national` travel in the national character set. RowsTooWide where it brings more than the
+        `intake` takes.
         """
+        most = BATCH if intake is None else COUNTED_BATCH
 
         def run(connection: oracledb.Connection) -> pl.DataFrame:
             values = {
                 name: _national(connection, value) if name in national else value for name, value in binds.items()
             }
-            size = min(int(binds.get("n", BATCH)), BATCH)
+            size = min(int(binds.get("n", most)), most)
             batches = connection.fetch_df_batches(statement, values, size, fetch_decimals=True)
-            return pl.concat([pl.DataFrame(batch) for batch in batches])
+            return pl.concat(counted(map(pl.DataFrame, batches), intake, _size))
 
         return self._call(run, what)
 
@@ -140,10 +152,12 @@ class Session:
         while True:
             try:
                 answer = run(self._connection)
-            except (oracledb.Error, OSError, UnicodeEncodeError) as error:
+            except (oracledb.Error, OSError, UnicodeEncodeError, RowsTooWide) as error:
                 # A cursor of the driver's own would be left in them until Python's garbage collector comes by, in the midst of
                 # anything: the driver then waits for ever for a lock that this very thread may hold.
                 clear_frames(error.__traceback__)
+                if isinstance(error, RowsTooWide):
+                    raise
                 if isinstance(error, UnicodeEncodeError):
                     raise no_text(self._place, what) from None
                 if number(error) in expected:
@@ -182,6 +196,11 @@ def _close(connection: oracledb.Connection) -> None:
         if connection.is_healthy():  # on a broken one the driver would end the process
             connection.call_timeout = FAREWELL_MS
         connection.close()
+
+
+def _size(batch: pl.DataFrame) -> tuple[int, int]:
+    """Its rows and bytes."""
+    return batch.height, int(batch.estimated_size())
 
 
 def _national(connection: oracledb.Connection, value: str | int) -> Any:

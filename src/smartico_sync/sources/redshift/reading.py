@@ -42,7 +42,7 @@ class RedshiftReading(ColumnReading[Session]):
 
     def ask(self, statement: str, values: Mapping[str, str | int] | None = None) -> Answer:
         """One statement in the reading's transaction."""
-        return self.session.run(statement, self.what, values)
+        return self.session.run(statement, self.what, values, self.intake)
 
     def series(self, statement: Statement, values: Mapping[str, str | int]) -> list[pl.Series]:
         """Rows as columns of the text the server sent."""

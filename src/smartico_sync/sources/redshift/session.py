@@ -18,7 +18,7 @@ from msgspec import Struct
 from redshift_connector.core import Connection
 from redshift_connector.error import Error
 
-from smartico_sync.errors import SourceRefused, ViewAltered
+from smartico_sync.errors import RowsTooWide, SourceRefused, ViewAltered
 from smartico_sync.sources.kit.line import Line
 from smartico_sync.sources.kit.network_failures import broken, first_that_answers, silent
 from smartico_sync.sources.kit.positions import no_text
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from smartico_sync.errors import SourceUnreachable
+    from smartico_sync.sources.kit.intake import Intake
     from smartico_sync.sources.redshift.login import Login
 
 __all__ = ["Answer", "Session"]
@@ -58,7 +59,12 @@ class Answer(Struct, frozen=True):
 
 
 class Guarded(Connection):
-    """A connection of the driver's that gives the password itself over TLS only, which is always verified."""
+    """A connection of the driver's that gives the password itself over TLS only, which is always verified.
+
+    It counts what comes for an `intake`: the driver has an answer whole before it hands out a row.
+    """
+
+    intake: Intake | None = None
 
     def handle_AUTHENTICATION_REQUEST(self, data: bytes, cursor: Any) -> None:  # noqa: N802  - the driver's name
         """Answer what the server asks for at login."""
@@ -68,6 +74,12 @@ class Guarded(Connection):
                 hint="use TLS; Redshift itself asks for a proof only",
             )
         super().handle_AUTHENTICATION_REQUEST(data, cursor)
+
+    def handle_DATA_ROW(self, data: bytes, cursor: Any) -> None:  # noqa: N802  - likewise
+        """Take one row."""
+        if self.intake is not None:
+            self.intake.take(1, len(data))
+        super().handle_DATA_ROW(data, cursor)
 
 
 redshift_connector.Connection = Guarded  # type: ignore[attr-defined]  # what its `connect` makes
@@ -94,10 +106,10 @@ class Session:
             self.close()
             raise
 
-    def _connect(self, login: Login, host: tuple[str, int]) -> Connection:
+    def _connect(self, login: Login, host: tuple[str, int]) -> Guarded:
         arguments = login.arguments(host)
         try:
-            connection = redshift_connector.connect(
+            connection: Guarded = redshift_connector.connect(  # type: ignore[assignment]  # see above
                 **arguments, client_protocol_version=TEXT_ONLY, max_prepared_statements=STATEMENTS
             )
         except SourceRefused as refused:
@@ -128,17 +140,26 @@ class Session:
             word, self._state = END if self._state == "inside" else UNDO, "outside"
             self.run(word, what)
 
-    def run(self, statement: str, what: str, values: Mapping[str, str | int] | None = None) -> Answer:
+    def run(
+        self, statement: str, what: str, values: Mapping[str, str | int] | None = None, intake: Intake | None = None
+    ) -> Answer:
         """Run one statement and take its whole answer. `what` names the view for messages.
 
-        SourceError when it fails; SourceUnreachable when the connection breaks or stays silent too long.
+        SourceError when it fails; SourceUnreachable when the connection breaks or stays silent too long. RowsTooWide where it
+        brings more than the `intake` takes: the connection is closed, whose server would go on.
         """
         cursor = self._connection.cursor()
         cursor.paramstyle = "named"
+        self._connection.intake = intake
+        if intake is not None:
+            intake.begin()
         try:
             # The faster way to read loses its place when the driver throws away what it has prepared.
             cursor.execute(statement, dict(values) if values else None, merge_socket_read=statement != UNDO)
             rows = cursor.fetchall() if cursor.description else ()
+        except RowsTooWide:
+            self.close()
+            raise
         except UnicodeEncodeError:
             raise no_text(self._place, what) from None
         except Error as error:
