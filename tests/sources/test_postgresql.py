@@ -111,6 +111,40 @@ def test_types_of_the_operators_own(on_postgresql):
     assert found == ["PENDING", "ACTIVE", "BLOCKED"]
 
 
+@pytest.mark.parametrize("path", ["crm", '""'])
+def test_types_that_no_search_path_leads_to(on_postgresql, path):
+    """They are compared as they are ordered, or pages would leave out rows; and arrive as they do elsewhere."""
+    on_postgresql.execute(
+        "CREATE SCHEMA crm",
+        'CREATE SCHEMA "More, types"',
+        "CREATE EXTENSION citext",
+        'CREATE EXTENSION hstore SCHEMA "More, types"',
+        'CREATE TABLE crm.bets (id int, value citext, more "More, types".hstore)',
+        "INSERT INTO crm.bets VALUES (1, 'c', 'a=>1'), (1, 'B', 'a=>2'), (1, 'a', NULL), (1, 'D', NULL)",
+    )
+    source = on_postgresql.source(f"{on_postgresql.url}?options=-c%20search_path%3D{path}")
+    described = source.describe(Relation("bets", "id", ("value",), relation="crm.bets"))
+    assert described.columns[1].type == "public.citext"
+    found, after = [], None
+    for _ in range(4):
+        with source.reading(described) as reading:
+            page = reading.page(after, 1)
+        found += page.select("value", "more").rows()
+        after = Position(page["@cursor"][0], (page["@key.0"][0],))
+    assert found == [("a", None), ("B", '{"a": "2"}'), ("c", '{"a": "1"}'), ("D", None)]
+
+
+def test_a_composite_type_may_have_the_name_of_another(on_postgresql):
+    """It is text, as every composite type, and no number that would spoil its whole request."""
+    on_postgresql.execute("CREATE TYPE money AS (amount numeric, currency text)")
+    value, page = one(on_postgresql, "row(12.5, 'EUR')::public.money")
+    assert value == "(12.5,EUR)"
+    assert page.schema["value"] == pl.String
+    source = on_postgresql.source()
+    query = "SELECT 1 AS id, row(12.5, 'EUR')::public.money AS value"
+    assert source.describe(Relation("v", "id", (), query=query)).columns[1].family == "other"
+
+
 @pytest.mark.parametrize(
     ("kind", "values"),
     [

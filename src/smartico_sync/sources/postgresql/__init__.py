@@ -36,7 +36,8 @@ TYPES = """WITH RECURSIVE up(first, oid, typname, typtype, typcategory, typbaset
  SELECT oid, oid, typname, typtype, typcategory, typbasetype FROM pg_type WHERE oid IN ({oids})
  UNION ALL SELECT up.first, t.oid, t.typname, t.typtype, t.typcategory, t.typbasetype
  FROM pg_type t JOIN up ON up.typtype = 'd' AND t.oid = up.typbasetype)
- SELECT first, typname, typtype, typcategory, format_type(oid, -1) FROM up WHERE typtype <> 'd'"""
+ SELECT first, up.typname, up.typtype, up.typcategory, format_type(oid, -1), typnamespace::regnamespace
+ FROM up JOIN pg_type t USING (oid) WHERE up.typtype <> 'd'"""
 BUILT_IN = 10_000  # below it PostgreSQL's own developers gave out the oids, by hand and for ever
 POLICY = "row-level security policy"
 RELATIONS = """SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname)
@@ -134,8 +135,11 @@ def _types(session: Session, oids: set[int], what: str) -> dict[int, Column]:
     listed = ", ".join(str(oid) for oid in sorted(oids))
     rows = session.run(TYPES.format(oids=listed), what)[0].rows
     return {
-        int(oid or 0): described(word or "", family(name or "", kind or "", category or ""))
-        for oid, name, kind, category, word in rows
+        int(oid or 0): described(
+            f"{schema}.{(word or '').removeprefix(f'{schema}.')}" if schema in session.hidden_schemas else word or "",
+            family(name or "", kind or "", category or ""),
+        )
+        for oid, name, kind, category, word, schema in rows
     }
 
 

@@ -27,7 +27,8 @@ class PostgresAdapter(DialectAdapter):
 
     def project(self, column: Column, expression: Expression) -> Expression:
         """Arrays and key-value pairs become JSON, money loses its currency sign, char(n) its padding."""
-        match column.family, column.type:
+        # As `format_type` writes it: behind its schema, where that is not searched, and maybe in quotes.
+        match column.family, column.type.rpartition(".")[2].strip('"'):
             case "array", _:
                 return sa.func.to_json(expression)
             case "json", "hstore":

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from smartico_sync.errors import SourceError, SourceUnreachable
 
-__all__ = ["identity"]
+__all__ = ["Asked", "answered", "identity"]
 
 
 class Asked(Protocol):
@@ -28,12 +28,12 @@ MAY_ASK = """SELECT coalesce(has_function_privilege(to_regprocedure('pg_control_
 def identity(session: Asked) -> str:
     """An SQL expression whose text differs from server to server; `NULL` where the server cannot be asked, as forks."""
     told = f"concat_ws(' ', {CLUSTER}, {PROCESS})"
-    if _answer(session, MAY_ASK) == "t" and _answer(session, f"SELECT {told}"):
+    if answered(session, MAY_ASK) == "t" and answered(session, f"SELECT {told}"):
         return told
-    return PROCESS if _answer(session, f"SELECT {PROCESS}") else "NULL"
+    return PROCESS if answered(session, f"SELECT {PROCESS}") else "NULL"
 
 
-def _answer(session: Asked, question: str) -> str | None:
+def answered(session: Asked, question: str) -> str | None:
     """One value, None when the server refuses. SourceUnreachable when nobody answers."""
     try:
         answer: str | None = session.run(question, "the server")[0].rows[0][0]

@@ -23,6 +23,7 @@ from smartico_sync.sources.kit.network_failures import broken, silent
 from smartico_sync.sources.kit.positions import no_text
 from smartico_sync.sources.postgresql.failures import connecting, failure
 from smartico_sync.sources.postgresql.identity import identity
+from smartico_sync.sources.postgresql.operators import hidden_schemas, search_path
 from smartico_sync.sources.postgresql.transaction import BEGIN, RAW, settings, standing_of
 
 if TYPE_CHECKING:
@@ -103,7 +104,9 @@ class Session:
         self._pg.nonblocking = 1
         self._poll = select.poll()
         self.version = self._pg.server_version
-        self._settings = settings({"statement_timeout": str(login.timeout_ms), **(RAW if self.raw else {})})
+        own = {"statement_timeout": str(login.timeout_ms), **(RAW if self.raw else {})}
+        self.hidden_schemas = hidden_schemas(self)
+        self._settings = settings(own, search_path(self.hidden_schemas) if self.hidden_schemas else "")
         self._begin = f"{BEGIN}SELECT {standing_of(self.version, identity(self))}, {self._settings};"
 
     @property

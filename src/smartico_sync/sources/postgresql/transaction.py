@@ -35,6 +35,9 @@ def standing_of(version: int, identity: str) -> str:
     return f"floor(extract(epoch FROM {CLOCK}) * 1000)::bigint, {snapshot}, {identity}"
 
 
-def settings(more: dict[str, str]) -> str:
-    """What sets the transaction's settings."""
-    return ", ".join(f"set_config('{name}', '{value}', true)" for name, value in {**SETTINGS, **more}.items())
+def settings(more: dict[str, str], path: str = "") -> str:
+    """What sets the transaction's settings. `path`: an expression of another search path."""
+    values = {name: f"'{value}'" for name, value in {**SETTINGS, **more}.items()}
+    if path:
+        values["search_path"] = path
+    return ", ".join(f"set_config('{name}', {value}, true)" for name, value in values.items())

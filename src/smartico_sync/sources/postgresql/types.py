@@ -33,7 +33,7 @@ def family(name: str, kind: str, category: str) -> Family:
         return "array"
     if kind == "e":
         return "text"
-    return FAMILIES.get(name, "other")
+    return FAMILIES.get(name, "other") if kind == "b" else "other"  # a composite type may be called `money`, too
 
 
 POSTGRESQL = LateAdapter("smartico_sync.sources.postgresql.dialect")
