@@ -428,3 +428,23 @@ def test_a_second_change_under_the_same_cursor_value_is_found(day, left):
     for _ in range(3):
         today.poll()
     assert today.operator.sandbox.stats()["accepted"] == 3
+
+
+@pytest.mark.parametrize("left", ["closed", "replaced"])
+def test_a_second_change_is_found_after_a_restart_whoever_came_meanwhile(day, left):
+    """The second in which the player changed twice is not the newest one any more; also where the newest row has moved on since."""
+    today = day(PLAYERS % "")
+    today.replica.execute("INSERT INTO players (dt_update, core_username) VALUES ('2026-01-01 00:00:01', 'old')")
+    today.poll()
+    second = whole_second(today, "first")
+    today.poll_until(lambda: today.names() == ["old", "first"])
+    newest = f"strftime('%Y-%m-%d %H:%M:%S', '{second}', '+1 second')"
+    today.replica.execute(
+        f"INSERT INTO players (dt_update, core_username, user_ext_id) VALUES ({newest}, 'other', 'q')"
+    )
+    today.poll_until(lambda: today.names() == ["old", "first", "other"])
+    today.loops["players"].close()
+    today.replica.execute("UPDATE players SET core_username = 'second' WHERE user_ext_id = 'p'")
+    if left == "replaced":
+        today.replica.execute("UPDATE players SET dt_update = datetime(dt_update, '+1 second') WHERE user_ext_id = 'q'")
+    today.poll_until(lambda: today.names() == ["old", "first", "other", "second"])

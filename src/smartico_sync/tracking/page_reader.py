@@ -11,7 +11,7 @@ from smartico_sync.core.cursor_time import Grain, cursor_ms, latest_ms, now_ms
 from smartico_sync.core.late_commit.delivered_keys import DeliveredKeys
 from smartico_sync.core.late_commit.mechanism import KeyScan, Mark, Page, ReadTime
 from smartico_sync.core.late_commit.missing_ids import number
-from smartico_sync.core.late_commit.open_values import OpenValues
+from smartico_sync.core.late_commit.open_values import OVER_MS, OpenValues
 from smartico_sync.core.ledger_keys import ledger_keys
 from smartico_sync.core.pipeline import position_at
 from smartico_sync.core.position import Position
@@ -70,7 +70,8 @@ class PageReader:
         self.found_nothing: FoundNothing | None = None  # the mechanism's last scan, where it did not
         self.late_rows = 0
         self.rescanned = 0
-        self.reopened_after: Position | None = None  # behind which the rest of those rows is read
+        self.reopened_low: str | None = None  # from which value on those rows are read
+        self.reopened_after: Position | None = None  # behind which the rest of them is read
 
     @property
     def unfinished(self) -> bool:
@@ -197,12 +198,21 @@ class PageReader:
         return again if again is not None and again.height else None
 
     def reopened_rows(self, reading: Reading, cursor: str) -> pl.DataFrame:
-        """The rows of a cursor value, as many as fit; the rest comes with the next reading."""
+        """The rows of values that were open when the one of `cursor` was, as many as fit; the rest comes with the next reading."""
+        if self.reopened_low is None:
+            self.reopened_low = self.lowest_open(reading, cursor)
         most = self.width.fitting(ROWS_AT_ONCE, PAGE_BYTES)
-        keys = reading.keys(cursor, cursor, most, self.reopened_after)
+        keys = reading.keys(self.reopened_low, cursor, most, self.reopened_after)
         more = keys.height >= most
         self.reopened, self.reopened_after = more, position_at(keys, keys.height - 1) if more else None
         return late_scan.rows_at(reading, keys, self.width)
+
+    def lowest_open(self, reading: Reading, cursor: str) -> str:
+        """The lowest value that may have been open when rows of this one were delivered; itself where nobody knows its time."""
+        anchors = self.store.anchors(self.view.name)
+        at_ms = next((anchor.cursor_ms for anchor in reversed(anchors) if anchor.position.cursor == cursor), None)
+        grain = self.grain.narrowed(pl.Series([anchor.cursor_ms for anchor in anchors], dtype=pl.Int64))
+        return cursor if at_ms is None or grain.ms == 1 else reading.moment(at_ms - grain.ms - OVER_MS)
 
     def learn_grain(self, page: pl.DataFrame) -> None:
         """Times count as coarse as all those seen are: the window of late rows must be wider then."""

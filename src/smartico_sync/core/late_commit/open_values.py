@@ -10,7 +10,7 @@ from msgspec import Struct
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["OpenValues", "Over"]
+__all__ = ["OVER_MS", "OpenValues", "Over"]
 
 OVER_MS = 2_000  # what took its time while the value lasted is committed by then, but for long transactions
 MOST_VALUES = 1_000  # a page of seconds holds two or three that are open
