@@ -118,11 +118,13 @@ def test_rows_that_wait_go_with_their_lane(member, parked):
 def test_the_first_who_reads_settles_what_the_view_is(member):
     """The other begins anew with that, and both remember what messages are made of."""
     one, two = member("one"), member("two")
-    one.learn("bets", lambda known: known + "a", "by one")
+    before = one.row("bets").definition
+    two.learn("bets", lambda known: known + "-", None, before)  # of what has no key
+    one.learn("bets", lambda known: known + "a", "by one", before)
     with pytest.raises(PositionMoved):
-        two.learn("bets", lambda known: known + "b", "by two")
-    two.learn("bets", lambda known: known + "b", None)
-    assert (one.row("bets").definition, one.row("bets").late) == ("by one", "ab")
+        two.learn("bets", lambda known: known + "b", "by two", before)
+    two.learn("bets", lambda known: known + "b", None, before)
+    assert (one.row("bets").definition, one.row("bets").late) == ("by one", "-ab")
 
 
 def test_members_need_names_of_their_own_and_a_command_works_alone(member, server_place):

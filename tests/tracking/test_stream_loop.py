@@ -247,6 +247,48 @@ def test_a_wrong_value_at_the_beginning_breaks_no_view(streamed):
     assert view.delivery.keys == ["b2"]
 
 
+@pytest.mark.parametrize("first", [b"garbage", {"ping": 1}, {"bet_date": "2026-01-01T00:00:00Z"}])
+def test_what_is_no_event_at_the_beginning_chooses_no_key(streamed, first):
+    """The first message that brings a key of the kind does, also after a restart, and it stays."""
+    view = streamed()
+    view.stream.put(first)
+    view.poll()
+    view.loop = view.made()
+    bets = [{**bet(n), "id": n} for n in (1, 2)]
+    view.stream.put({name: value for name, value in bets[0].items() if name != "bet_id"})
+    view.poll()
+    assert view.delivery.keys == ["1"]
+    view.loop = view.made()
+    view.stream.put(bets[1])
+    view.poll()
+    assert view.delivery.keys == ["1", "2"]
+
+
+@pytest.mark.parametrize("keep", [{}, {"bets/0": "given up"}])
+def test_what_could_not_be_read_is_sent_whole_once_it_can_be(streamed, monkeypatch, keep):
+    """With every column that it brings, though no message has brought one yet; the state remembers them."""
+    monkeypatch.setattr("smartico_sync.tracking.stream_loop.PARKED_S", 0.0)
+    view = streamed(USERS, more=", root: payload")
+    view.stream.keep = keep
+    view.stream.put(*({"data": {"user_ext_id": n, "ext_brand_id": "b", "core_username": f"u{n}"}} for n in (1, 2)))
+    view.poll()
+    assert view.counts() == {"read": 2, "dead_lettered": 2}
+    (configured,) = view.configuration.views
+    view.configuration = view.configuration.model_copy(
+        update={"views": [configured.model_copy(update={"root": "data"})]}
+    )
+    view.loop = view.made()
+    view.store.revive("users", [revived(letter, now_ms()) for letter in view.store.all_dead_letters()])
+
+    def delivered():
+        view.poll()
+        return view.counts().get("delivered") == 2
+
+    until(delivered)
+    assert sorted(event["core_username"] for event in view.delivery.sent) == ["u1", "u2"]
+    assert "core_username" in view.store.views()[0].late
+
+
 def test_an_offset_that_repeats_is_not_taken_again(streamed):
     """After a rebalance messages may come once more; they are dealt with already."""
     view = streamed()

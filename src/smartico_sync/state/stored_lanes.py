@@ -59,21 +59,22 @@ class StoredLanes(OpenState):
         with self.reading() as connection:
             return {lane for lane, (owner, _) in lanes.owners(connection, number).items() if owner == self.owner}
 
-    def learn(self, view: str, add: Callable[[str], str], definition: str | None) -> None:
+    def learn(self, view: str, add: Callable[[str], str], definition: str | None, before: str) -> None:
         """Remember what messages are made of, beside what other members learnt: `add` is given that, and returns both.
 
-        `definition`: what the view is, by its first messages. Raises PositionMoved where another member was the first.
+        `definition`: what the view is, by its first messages; `before`: what it was taken for. Raises PositionMoved where it
+        is not that any more: another member was the first.
         """
         number = self.number(view)
         with self.writing() as connection:
-            late = view_positions.columns(connection, number)["late"]
-            if definition is not None and late:
+            known = view_positions.columns(connection, number)
+            if definition not in (None, known["definition"]) and known["definition"] != before:
                 raise PositionMoved(
                     f"view {view}: another member has read its first messages",
                     hint="nothing: it goes by what that one found",
                 )
             settled = {} if definition is None else {"definition": definition}
-            view_positions.change(connection, self.secret, number, {"late": add(late), **settled})
+            view_positions.change(connection, self.secret, number, {"late": add(known["late"]), **settled})
 
     def _sharing(self) -> UUID:
         if self.owner is None:

@@ -17,8 +17,7 @@ from smartico_sync.core.pipeline import positions_of
 from smartico_sync.state.ledger import BUCKET_MS
 from smartico_sync.tracking.prepared_stream import columns_in, never_seen, prepare_stream
 from smartico_sync.tracking.reconciliation import LISTED, Bucket, Reconciliation, Span
-from smartico_sync.tracking.stream_session import known_stream
-from smartico_sync.tracking.view_identity import kept_key
+from smartico_sync.tracking.stream_session import known_stream, settled_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -57,7 +56,7 @@ def sampled(
 ) -> Sampled:
     """Map messages as the daemon would that knows them and what the state knows. Raises what `prepare_stream` raises."""
     known = columns_in(row.late) if row is not None else {}
-    key = kept_key(view, row)
+    key = settled_key(view, row)
     prepared = prepare_stream(configuration, view, known, key)
     table = read(messages, prepared.layout)
     found = learnt(table, known)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from smartico_sync.core.messages.message import Message
+    from smartico_sync.core.messages.rows import Table
     from smartico_sync.core.records import LaneStep
     from smartico_sync.sources.stream import Lag, Page, Subscription
     from smartico_sync.sources.stream import Standing as BrokerStanding
@@ -278,7 +279,14 @@ class StreamLoop(BaseLoop["StreamEquipment", StreamSender]):
         if parked := self._sender.due():
             if self._shares:  # an operator may have asked another member for it
                 self._sender.look_again()
-            self._flight.send(lambda: self._sender.retries(session, parked, subscription), 0, where="worker")
+            self._flight.send(
+                lambda: self._sender.retries(session, parked, subscription, self._learn), 0, where="worker"
+            )
+
+    def _learn(self, table: Table) -> None:
+        """Know the columns of messages that were read again."""
+        if self._session is not None:
+            self._session = self._session.learning(table)
 
     def _hold(self, subscription: Subscription) -> None:
         """Enough is in flight: wait for an answer, and stay a member of the group."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from concurrent.futures import Future
 from itertools import groupby
 from operator import lt
 from typing import TYPE_CHECKING
@@ -18,14 +19,14 @@ from smartico_sync.core.messages.rows import SKIPS, read
 from smartico_sync.core.outbox import packed as packed_page
 from smartico_sync.core.outcome import Retried
 from smartico_sync.core.position import Position
-from smartico_sync.core.records import LaneStep
+from smartico_sync.core.records import LaneStep, Receipt
 from smartico_sync.tracking import redelivery
 from smartico_sync.tracking.clocks import now_ms
 from smartico_sync.tracking.event_sender import EventSender
 from smartico_sync.tracking.pages_in_flight import Sent
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import polars as pl
 
@@ -34,12 +35,14 @@ if TYPE_CHECKING:
     from smartico_sync.core.messages.rows import Table
     from smartico_sync.core.outbox import OutboxPage
     from smartico_sync.core.pipeline import PreparedBatch
-    from smartico_sync.core.records import Commit, ParkedRow, Receipt
+    from smartico_sync.core.records import Commit, ParkedRow
     from smartico_sync.sources.stream import Keep, Page, Subscription
     from smartico_sync.state.stored_lanes import Claimed
     from smartico_sync.tracking.stream_session import StreamEquipment, StreamSession
 
 __all__ = ["StreamSender", "Taken", "counted", "fresh"]
+
+NO_RECEIPT = Receipt(0, 0, (), 0, 0)
 
 
 class Taken(Struct, frozen=True, eq=False):
@@ -152,20 +155,28 @@ class StreamSender(EventSender):
         head = Position(f"{last.lane}@{last.next - 1}")
         return replace(commit, lanes=taken.steps, head=head, late=session.memory, counts=dict(counts))
 
-    def retries(self, session: StreamSession, parked: Sequence[ParkedRow], subscription: Subscription) -> Sent:
-        """Read parked messages again, and queue them."""
+    def retries(
+        self,
+        session: StreamSession,
+        parked: Sequence[ParkedRow],
+        subscription: Subscription,
+        learn: Callable[[Table], None],
+    ) -> Sent:
+        """Read parked messages again, and queue them; those that bring new columns once the loop has been given them to `learn`."""
         places = [each.row.position.cursor for each in parked if each.row.position is not None]
         there = subscription.again(places)
         given = {place_of(message) for message in there}
         held = self._equipment.store.bodies(self._name, [place for place in places if place not in given])
         table = read([*there, *map(unpacked, held)], session.prepared.layout)
+        if session.is_new(table):  # what could not be read taught nothing, and now it can
+            return self._taught(lambda: learn(table))
         found = found_again(session, table, parked)
         batch = self.prepare(session, found.rows, now_ms(), found=found)
 
         def settle(receipt: Receipt) -> None:
             commit = self.built(session, batch, receipt, found.retried)
             lanes = frozenset(split_place(place)[0] for place in places)
-            commit = replace(commit, bodies=kept(commit, there, self._keep), held=lanes)
+            commit = replace(commit, bodies=kept(commit, there, self._keep), held=lanes, late=session.memory)
             self.somebody_is_known(commit)
             self._equipment.store.commit(commit)
             self._hand_over(commit, subscription)
@@ -178,6 +189,17 @@ class StreamSender(EventSender):
             self._retries = "to go on" if more else "none"
 
         return Sent(self.queue(session, batch), settle, weight(batch.send))
+
+    def _taught(self, learn: Callable[[], None]) -> Sent:
+        """In place of a try: nothing is sent, and the loop learns and tries again, behind what is on its way."""
+
+        def settle(_: Receipt) -> None:
+            learn()
+            self._retries = "to go on"
+
+        nothing: Future[Receipt] = Future()
+        nothing.set_result(NO_RECEIPT)
+        return Sent(nothing, settle)
 
     def look_again(self) -> None:
         """What waits is not what it was."""

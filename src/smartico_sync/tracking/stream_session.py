@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from smartico_sync.core.definition import changes, stopping
 from smartico_sync.core.mapping import told_by_difference, told_whole
 from smartico_sync.core.messages.frames import frame_of
-from smartico_sync.core.messages.rows import learnt
+from smartico_sync.core.messages.rows import PLACE_KEY, learnt
 from smartico_sync.core.pipeline import PipelineOptions
 from smartico_sync.core.tracing import UNTRACED
 from smartico_sync.tracking.clocks import now_ms
@@ -22,11 +22,14 @@ from smartico_sync.tracking.prepared_view import stopped
 from smartico_sync.tracking.view_identity import definition_of, recorded, replaced, row_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import polars as pl
 
     from smartico_sync.config.models import Configuration, View
     from smartico_sync.core.messages.rows import Table
     from smartico_sync.core.records import ViewRow
+    from smartico_sync.core.relation import Family
     from smartico_sync.core.tracing import Tracer
     from smartico_sync.delivery.protocol import Delivery
     from smartico_sync.pii.protection import Protection
@@ -35,7 +38,9 @@ if TYPE_CHECKING:
     from smartico_sync.tracking.prepared_stream import PreparedStream
     from smartico_sync.tracking.status_recorder import StatusRecorder
 
-__all__ = ["StreamEquipment", "StreamSession", "known_stream", "open_stream_session"]
+__all__ = ["StreamEquipment", "StreamSession", "known_stream", "open_stream_session", "settled_key"]
+
+NO_EVENTS = ("read", "skipped", "dead_lettered")  # counts of messages that may have had no key
 
 log = structlog.get_logger()
 
@@ -66,26 +71,32 @@ class StreamSession(Struct, frozen=True):
     def learning(self, table: Table) -> StreamSession:
         """The session that knows every column of some messages; this one where they bring nothing new.
 
-        What messages are made of is settled by the first of them: from then on the key stays. Raises what `prepare_stream` raises.
+        What messages are made of is settled by the first of them that brings a key: from then on it stays. Raises what
+        `prepare_stream` raises.
         """
-        found = learnt(table, self.prepared.learnt)
-        if found == self.prepared.learnt:
+        if not self.is_new(table):
             return self
-        equipment = self.equipment
-        key = self.prepared.relation.key if self.prepared.learnt or settled(self.row) else None
-        prepared = prepare_stream(equipment.configuration, equipment.view, found, key)
+        found = learnt(table, self.prepared.learnt)
+        equipment, relation = self.equipment, self.prepared.relation
+        before = settled(self.row) or brought(relation.key, self.prepared.learnt)
+        prepared = prepare_stream(equipment.configuration, equipment.view, found, relation.key if before else None)
         row, store = self.row, equipment.store
-        first = not settled(self.row) and not self.prepared.learnt
+        first = not before and brought(prepared.relation.key, found)
         text = definition_of(equipment.configuration, equipment.view, prepared.mapping).text() if first else None
         if store.owner is not None:
-            store.learn(equipment.view.name, lambda known: columns_out({**columns_in(known), **found}), text)
-            row = store.row(equipment.view.name)
+            name = equipment.view.name
+            store.learn(name, lambda known: columns_out({**columns_in(known), **found}), text, row.definition)
+            row = store.row(name)
         elif text is not None:
             row = store.redefine(equipment.view.name, text)
         prepared = known_stream(prepared, row, equipment.store)
         log.info("view.columns", view=equipment.view.name, columns=len(found))
         equipment.recorder.learnt(prepared.mapping, equipment.protection)
         return replace(self, prepared=prepared, row=row, options=replace(self.options, mapping=prepared.mapping))
+
+    def is_new(self, table: Table) -> bool:
+        """Whether some messages bring columns that nobody has learnt yet."""
+        return learnt(table, self.prepared.learnt) != self.prepared.learnt
 
     def rows(self, table: Table) -> pl.DataFrame:
         """The rows of some messages."""
@@ -105,7 +116,7 @@ def open_stream_session(equipment: StreamEquipment) -> StreamSession:
     configuration, view, store = equipment.configuration, equipment.view, equipment.store
     row = row_of(configuration, view, store)
     known = columns_in(row.late) if row is not None else {}
-    key = recorded(row).key if row is not None and settled(row) and view.key is None else None
+    key = settled_key(view, row)
     prepared = prepare_stream(configuration, view, known, key)
     defined = definition_of(configuration, view, prepared.mapping)
     if row is None:
@@ -136,8 +147,22 @@ def open_stream_session(equipment: StreamEquipment) -> StreamSession:
 
 
 def settled(row: ViewRow) -> bool:
-    """Whether it is known what messages are made of: by the first of them, which another member may have read."""
-    return not row.blank or bool(row.late)
+    """Whether it is known what messages are made of: by the first that brought a key, which another member may have read.
+
+    Not by what could not be read, or was something else: it must not choose the key of all that comes behind it.
+    """
+    events = any(count for what, count in row.counts.items() if what not in NO_EVENTS)
+    return events or brought(recorded(row).key, columns_in(row.late))
+
+
+def brought(key: tuple[str, ...], columns: Mapping[str, Family]) -> bool:
+    """Whether messages have brought all that a key is made of."""
+    return bool(columns) and columns.keys() >= {*key} - {*PLACE_KEY}
+
+
+def settled_key(view: View, row: ViewRow | None) -> tuple[str, ...] | None:
+    """The key that messages are known by already, where the configuration does not name one; None where it is to be found."""
+    return recorded(row).key if row is not None and view.key is None and settled(row) else None
 
 
 def known_stream(prepared: PreparedStream, row: ViewRow, store: Store) -> PreparedStream:
