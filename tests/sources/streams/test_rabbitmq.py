@@ -266,6 +266,29 @@ class TestQueues:
         subscription.close()
         assert made.server.waiting(made.queue) == 0
 
+    @pytest.mark.parametrize("prefetch", [1, 6])
+    def test_what_waits_leaves_room_for_what_is_behind_it(self, rabbits, kind, prefetch, monkeypatch):
+        """However much it is: the state keeps the first of it, and the broker goes on."""
+        monkeypatch.setattr(subscriptions, "LOOK_S", 0.0)
+        made = rabbits(kind, options={"prefetch": str(prefetch)})
+        made.put(*({"n": n} for n in range(10)))
+        subscription, found = made.subscribe(), []
+
+        def all_came():
+            page = subscription.take(100, 0.1)
+            found.extend(page.messages)
+            subscription.commit(page, frozenset(map(place_of, page.messages)))
+            return len(found) == 10
+
+        until(all_came)
+        subscription.take(0, 0.0)
+        assert numbers(found) == list(range(10))
+        held = subscription.again([place_of(message) for message in found])
+        assert numbers([*made.book.kept, *held]) == list(range(10))
+        assert len(held) == prefetch // 3
+        subscription.close()
+        until(lambda: made.server.waiting(made.queue) == len(held))
+
     def test_while_the_api_takes_nothing_for_long_all_is_given_back_once(self, rabbits, kind, monkeypatch):
         """Then nothing is open or delivered, until it takes events again; the view begins anew then."""
         monkeypatch.setattr(subscriptions, "GIVEN_BACK_S", 0.0)

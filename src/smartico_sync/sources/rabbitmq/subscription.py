@@ -311,10 +311,12 @@ class RabbitSubscription:
                 self._tell(f"shared {queue}", shared(self._feed, queue, count.consumers))
             else:
                 self._notes.pop(f"shared {queue}", None)
-        old = [held for held in self._held.values() if now - held.since > HELD_S]
-        if old:
-            self._keeper.keep([held.message for held in old])
-            self.settled([place_of(held.message) for held in old])
+        # What waits must not use up the prefetch either: one of its pages, and the others are for what is behind it.
+        beyond = len(self._held) - self._settings.prefetch // PAGES
+        long = [held for n, held in enumerate(self._held.values()) if n < beyond or now - held.since > HELD_S]
+        if long:
+            self._keeper.keep([held.message for held in long])
+            self.settled([place_of(held.message) for held in long])
         if self._open and now - self._open[0][1] > GIVEN_BACK_S:
             self._given_back = "yes"
             log.warning(
