@@ -213,6 +213,24 @@ def test_conditions_and_paths():
     assert layout.needs == {"headers"}
 
 
+@pytest.mark.parametrize("path", ["key", "headers.player", "properties.user_id", "message.key"])
+def test_bytes_that_are_no_text_are_not_another_player(path):
+    """Such as numbers of eight bytes: the message is given up by itself, with where it was. To a condition they are none of its words."""
+
+    def made(number, player):
+        made = message({"n": number}, number, key=player, headers={"player": player})
+        return made._replace(properties={"user_id": player})
+
+    bodies = [made(0, b"7"), made(1, (200).to_bytes(8, "big")), made(2, "größer".encode()), made(3, b"\xfe")]
+    layout = Layout(fields=(field_of("who", path),), members="listed")
+    for table in (read(bodies, layout), Reader(layout).read(Messages.of(bodies))):
+        assert table.cells["who"] == ["7", ABSENT, "größer", ABSENT]
+        assert table.reasons == dict.fromkeys((1, 3), "the message: it holds bytes that are no text in UTF-8, at who")
+    chosen = Layout(where=((field_of("who", path), ("größer",)),))
+    for table in (read(bodies, chosen), Reader(chosen).read(Messages.of(bodies))):
+        assert (table.rows, table.reasons, table.skipped) == (1, {}, {"where": 3})
+
+
 def test_tombstones_are_skipped_or_given_up():
     """As the configuration says."""
     assert read([message(None)], Layout()).skipped == {"tombstone": 1}

@@ -12,7 +12,7 @@ from smartico_sync.core.messages.exact import ABSENT, Number, Undecodable, as_te
 if TYPE_CHECKING:
     from smartico_sync.core.messages.message import Message
 
-__all__ = ["Conditions", "Field", "Format", "Layout", "Tombstones", "field_of", "value_at"]
+__all__ = ["Conditions", "Field", "Format", "Layout", "Tombstones", "field_of", "value_at", "word_at"]
 
 Format = Literal["json", "debezium"]
 Tombstones = Literal["skip", "dead_letter"]
@@ -91,23 +91,42 @@ def walk(value: Any, path: tuple[str, ...]) -> Any:
 
 
 def value_at(field: Field, message: Message, whole: Any, record: Any) -> Any:
-    """The value of a field: `whole` is the parsed body, `record` the object at its root. Undecodable for a time that is none."""
-    match field.root:
-        case "root":
-            found = walk(record, field.path)
-        case "value":
-            found = walk(whole, field.path)
-        case "headers":
-            found = message.headers.get(".".join(field.path), ABSENT)
-        case "properties":
-            found = message.properties.get(".".join(field.path), ABSENT)
-        case "key":
-            found = of_key(message.key, field.path)
-        case "message":
-            found = of_message(message, field.path)
+    """The value of a field: `whole` is the parsed body, `record` the object at its root.
+
+    Undecodable for a time that is none, and for bytes that are no text: two players must not become one that nobody can read.
+    """
+    found = found_at(field, message, whole, record)
+    if isinstance(found, bytes):
+        try:
+            found = found.decode()
+        except UnicodeDecodeError:
+            raise Undecodable("it holds bytes that are no text in UTF-8") from None
+    return timed(found, field.unit) if field.unit and found not in (None, ABSENT) else found
+
+
+def word_at(field: Field, message: Message, whole: Any, record: Any) -> str | None:
+    """The text by which a condition chooses; bytes that are no text are none of the words. Undecodable for a time that is none."""
+    found = found_at(field, message, whole, record)
     if isinstance(found, bytes):
         found = found.decode("utf-8", "replace")
-    return timed(found, field.unit) if field.unit and found not in (None, ABSENT) else found
+    return as_text(timed(found, field.unit) if field.unit and found not in (None, ABSENT) else found)
+
+
+def found_at(field: Field, message: Message, whole: Any, record: Any) -> Any:
+    """What is at a field's path, as it is; ABSENT where it leads nowhere."""
+    match field.root:
+        case "root":
+            return walk(record, field.path)
+        case "value":
+            return walk(whole, field.path)
+        case "headers":
+            return message.headers.get(".".join(field.path), ABSENT)
+        case "properties":
+            return message.properties.get(".".join(field.path), ABSENT)
+        case "key":
+            return of_key(message.key, field.path)
+        case "message":
+            return of_message(message, field.path)
 
 
 def of_key(key: bytes | None, path: tuple[str, ...]) -> Any:

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from smartico_sync.catalogue.properties import NAME_PATTERN
 from smartico_sync.core.messages.exact import ABSENT, Absent, Number, Undecodable, as_text
-from smartico_sync.core.messages.layout import timed, value_at, walk
+from smartico_sync.core.messages.layout import timed, value_at, walk, word_at
 from smartico_sync.core.messages.rows import MOST_COLUMNS, ODD, Table, bounded, read
 
 if TYPE_CHECKING:
@@ -206,9 +206,7 @@ def left(messages: Messages, which: Sequence[bool], why: str, skipped: dict[str,
 def chosen_early(where: Conditions, messages: Messages) -> list[bool]:
     """Which messages are meant, by what their bodies do not tell. Odd where one of them cannot be read."""
     try:
-        return [
-            all(as_text(value_at(field, message, {}, {})) in words for field, words in where) for message in messages
-        ]
+        return [all(word_at(field, message, {}, {}) in words for field, words in where) for message in messages]
     except Undecodable:
         raise Odd from None
 

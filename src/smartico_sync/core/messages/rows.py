@@ -16,12 +16,11 @@ from smartico_sync.core.messages.exact import (
     Absent,
     Number,
     Undecodable,
-    as_text,
     object_of,
     objects_of,
     unbounded,
 )
-from smartico_sync.core.messages.layout import value_at, walk
+from smartico_sync.core.messages.layout import value_at, walk, word_at
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -168,7 +167,7 @@ def skipped_or_refused(fate: str, layout: Layout, reason: str) -> tuple[str, dic
 
 def meant(where: Conditions, message: Message, whole: Any, record: Any) -> bool:
     """Whether a message's values are among the configured ones."""
-    return all(as_text(value_at(field, message, whole, record)) in words for field, words in where)
+    return all(word_at(field, message, whole, record) in words for field, words in where)
 
 
 def columns_of(
