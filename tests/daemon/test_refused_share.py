@@ -7,6 +7,8 @@ import time
 import pytest
 
 from daemon.deposits import insert
+from smartico_sync.daemon.operations import Operations
+from smartico_sync.observe.health import assess
 from waiting import until
 
 
@@ -24,6 +26,20 @@ def test_small_pages_that_are_refused_add_up(tracked, postgresql, operator):
     operator.sandbox.set_faults([])
     until(lambda: view.poll().state == "live", 0.01)
     assert len(view.sent()) == 60
+
+
+def test_trouble_is_over_once_nothing_is_given_up(tracked, postgresql, operator):
+    """A quiet view is well again as soon as its dead letters were delivered: no row that comes later is needed for it."""
+    operator.sandbox.set_faults(["refuse=1"])
+    view = tracked()
+    insert(postgresql, *range(20))
+    (refused, *_) = assess([view.poll()], ()).findings
+    assert (refused.code, refused.severity) == ("refused", "critical")
+    operator.sandbox.set_faults([])
+    store = view.parts.store
+    Operations(store).retry([letter.id for letter in store.all_dead_letters()])
+    assert assess([view.poll()], ()).findings == ()
+    assert len(view.sent()) == 20
 
 
 def test_a_view_of_players_whom_nobody_knows_stops(tracked, postgresql, operator):

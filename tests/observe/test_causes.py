@@ -103,9 +103,11 @@ def test_rows_that_wait_are_in_the_headline():
 def test_a_share_that_is_refused_is_a_finding():
     """5 % of the last rows are a warning, half of them mean that it is no delivery; a handful says nothing."""
     assert assess([view(recent_rows=20, recent_refused=9)], ()).findings == ()
-    (warning,) = assess([view(recent_rows=1_000, recent_refused=50)], ()).findings
+    (dead,) = assess([view(recent_rows=20, recent_refused=9, dead={2: 9})], ()).findings
+    assert dead.code == "dead_letters"
+    warning, _ = assess([view(recent_rows=1_000, recent_refused=50, dead={2: 50})], ()).findings
     assert (warning.severity, warning.message) == ("warning", "50 of the last 1,000 rows were given up (5%)")
-    nearly_all = view(recent_rows=1_000, recent_refused=900)
+    nearly_all = view(recent_rows=1_000, recent_refused=900, dead={2: 900})
     health = assess([nearly_all], ())
     assert (health.findings[0].severity, health.ready) == ("critical", "not delivering")
     assert sentence([nearly_all], health)[0] == "bad"

@@ -6,6 +6,7 @@ import threading
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from observe.conftest import BEGAN, EVERY_MS, at, ended, facts, histories, jumps
 from smartico_sync.observe.polls import Polls
@@ -163,3 +164,15 @@ def test_no_change_is_lost_between_threads():
     for thread in threads:
         thread.join()
     assert board.facts("deposits").mutated == 2_000
+
+
+def test_rows_that_were_given_up_and_delivered_later_are_no_trouble():
+    """Of the last rows those count that are still given up, or are being tried again; not what was delivered since, or dropped."""
+    polls = Polls.since_now(BEGAN)
+
+    def refused(**left):
+        return derived(replace(facts(polls), recent_rows=100, recent_refused=72, **left), BEGAN).recent_refused
+
+    assert refused(dead={2: 72}) == refused(dead={2: 10}, parked={2: 62}) == refused(dead={2: 500}) == 72
+    assert refused(dead={2: 3}, parked={0: 4}) == 7
+    assert refused() == 0

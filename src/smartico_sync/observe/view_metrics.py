@@ -72,7 +72,7 @@ GAUGES: tuple[tuple[str, str, Callable[[ViewStatus], float | None]], ...] = (
     ),
     (
         "recent_refused_ratio",
-        "Of the last thousand rows of this process, the share that was given up.",
+        "Of the last thousand rows of this process, the share that was given up and not delivered since.",
         lambda view: view.recent_refused / view.recent_rows if view.recent_rows else 0.0,
     ),
     ("unacknowledged_rows", "Rows the last comparison found in the source only.", lambda view: view.missing),

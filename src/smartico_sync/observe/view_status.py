@@ -149,7 +149,7 @@ class ViewFacts(Struct, frozen=True):
     before it was asked.
     `given_up` and `put_off`: how often since this start a row was given up, or parked for another try, by reason code.
     Of the `warnings` those that only say what could be better are `advice`.
-    Of the last `recent_rows` rows of this process `recent_refused` were given up.
+    Of the last `recent_rows` rows of this process `recent_refused` were given up, whatever became of them since.
     At the last comparison, `compared_ms` (epoch ms), `missing` rows were in the source and not in the ledger, and of
     `looked` profiles so many were `differing` from what was sent. `server_role`: what the source is, as its engine tells it; `properties`:
     what is sent of a row, then the columns that are sent nowhere.
@@ -217,6 +217,7 @@ class ViewStatus(ViewFacts, frozen=True, kw_only=True):
     ended; `silent_ms`: since when there was no sign of life at all, a wait for the API included. `error_ms`: since when the
     view has been in trouble without a break; `parked_oldest_ms`: for how long the first parked row has been waiting.
     `replica_lag_ms`: how far a replica is behind, or how old what it shows may be where it does not tell; None where the source is none.
+    `recent_refused`: those that were not delivered or dropped since.
     """
 
     state: State
@@ -248,8 +249,11 @@ def derived(facts: ViewFacts, now: Instant) -> ViewStatus:
     polls = facts.polls
     trouble = polls.trouble
     behind_ms = facts.replica.lag_now_ms(now) if facts.replica and facts.replica.state != "unknown" else 0
+    # A row that was given up is a dead letter, or waits to be tried again, until it is delivered or dropped.
+    undelivered = sum(facts.dead.values()) + sum(facts.parked.values())
+    told = dict(zip(ViewFacts.__struct_fields__, known(facts), strict=True))
     return ViewStatus(
-        **dict(zip(ViewFacts.__struct_fields__, known(facts), strict=True)),
+        **told | {"recent_refused": min(facts.recent_refused, undelivered)},
         state=_state(facts, now),
         lag_ms=_lag_ms(polls, now) + behind_ms,
         standstill=_standstill(facts, now),
