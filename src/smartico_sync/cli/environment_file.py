@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 from smartico_sync.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping
+    from collections.abc import Mapping, MutableMapping
     from pathlib import Path
 
-__all__ = ["NAME", "add_environment_file", "variables"]
+__all__ = ["NAME", "Variables", "add_environment_file", "variables"]
 
 NAME = "secrets.env"
 LINE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=[ \t]*(.*?)[ \t]*")
@@ -33,17 +33,46 @@ def add_environment_file(path: Path, environ: MutableMapping[str, str] = os.envi
     ConfigError names a line that cannot be read; it holds nothing of what is there.
     """
     file = path.absolute().parent / NAME
+    for name, value in held(file).items():
+        environ.setdefault(name, value)
     try:
-        text = file.read_text("utf-8-sig")
-        mode = file.stat().st_mode
+        readable = file.stat().st_mode & stat.S_IROTH
     except OSError:
         return ""
+    return f"{file} can be read by every user of this machine; chmod 600 it" if readable else ""
+
+
+class Variables:
+    """What a running daemon finds when it reads its configuration again.
+
+    Made before `add_environment_file`: the variables that the process was started with go before those of the file, which may
+    have changed since.
+    """
+
+    def __init__(self, path: Path, environ: Mapping[str, str] = os.environ) -> None:
+        self.file = path.absolute().parent / NAME
+        self.started_with = dict(environ)
+
+    def now(self) -> dict[str, str]:
+        """All variables. Raises ConfigError as `add_environment_file`."""
+        return {**held(self.file), **self.started_with}
+
+    def outdone(self) -> list[str]:
+        """Those of which the file says something else than what the process was started with, and which that keeps from being taken up."""
+        there = held(self.file)
+        return [name for name, value in there.items() if self.started_with.get(name, value) != value]
+
+
+def held(file: Path) -> dict[str, str]:
+    """What the file holds; nothing where it is not there, or not for this user. Raises ConfigError."""
+    try:
+        text = file.read_text("utf-8-sig")
+    except OSError:
+        return {}
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise ConfigError(f"{file}:{line}:1: not UTF-8", hint=f"save {file} as UTF-8") from None
-    for name, value in variables(file, text).items():
-        environ.setdefault(name, value)
-    return f"{file} can be read by every user of this machine; chmod 600 it" if mode & stat.S_IROTH else ""
+    return variables(file, text)
 
 
 def variables(file: Path, text: str) -> dict[str, str]:

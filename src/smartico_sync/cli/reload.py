@@ -26,7 +26,7 @@ def reload(path: Path, as_json: bool) -> None:
     """Have the running daemon read its views.yaml again: views that are new, gone or changed; nothing is lost, nothing sent twice.
 
     A file that cannot be used is refused, and the one at work goes on. `state:`, `state_key_file:`, `cluster:` and `health:` need a
-    restart, and so does a variable of the environment. SIGHUP does the same.
+    restart, and so does a variable of the environment that is not from `secrets.env`. SIGHUP does the same.
     """
     context = OperatorContext(path)
     if not asking.socket_path(context.state.path).exists():
@@ -38,8 +38,13 @@ def reload(path: Path, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    restart = found.pop("restart", [])
+    restart, variables = found.pop("restart", []), found.pop("variables", [])
     told = [f"{what}: {', '.join(names)}" for what, names in found.items() if names]
     echo("; ".join(told) if told else "nothing differs from what is at work")
     for name in restart:
         echo(f"`{name}:` is taken up at the next restart only: {RESTART}")
+    if variables:
+        names = ", ".join(variables)
+        echo(
+            f"the daemon's environment has other values of {names} than secrets.env, and goes before it; a service reads that at its start: {RESTART}"
+        )

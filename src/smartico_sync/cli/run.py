@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 import structlog
 
-from smartico_sync.cli.environment_file import add_environment_file
+from smartico_sync.cli.environment_file import Variables, add_environment_file
 from smartico_sync.cli.loading import without_collector
 from smartico_sync.cli.options import config_option
 from smartico_sync.cli.serving import assembled, loaded, serve
@@ -47,10 +47,11 @@ def run(path: Path, once: bool, form: str) -> int:
     3 a source or 4 the API could not be used, 6 done but some rows are dead letters.
     """
     written = configure(form)  # type: ignore[arg-type]
+    variables = Variables(path)
     try:
         if warning := add_environment_file(path):
             log.warning("configuration", reason=warning)
-        return begun(path, once)
+        return begun(path, once, variables)
     except SyncError as error:
         if written == "console":
             raise
@@ -59,7 +60,7 @@ def run(path: Path, once: bool, form: str) -> int:
         return int(error.exit_code)
 
 
-def begun(path: Path, once: bool) -> int:
+def begun(path: Path, once: bool, variables: Variables) -> int:
     """The daemon from its start to its end; the exit code."""
     with Ending() as ending, ExitStack() as stack:
         start = Start(ending.stopping, ONCE_PATIENCE_S if once else math.inf)
@@ -73,7 +74,7 @@ def begun(path: Path, once: bool) -> int:
             else:
                 with without_collector():  # what answers others: `--once` does without
                     from smartico_sync.cli.run_forever import forever  # noqa: PLC0415
-                forever(path, start, ending, stack)
+                forever(path, variables, start, ending, stack)
         except Stopped:
             return int(ExitCode.FINE)
         log.info("ended", code=int(ending.code))

@@ -24,6 +24,7 @@ from smartico_sync.tracking.clocks import now_ms
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from smartico_sync.cli.environment_file import Variables
     from smartico_sync.config.models import Configuration
     from smartico_sync.daemon.ending import Ending
     from smartico_sync.daemon.start import Start
@@ -33,9 +34,9 @@ if TYPE_CHECKING:
 __all__ = ["forever"]
 
 
-def forever(path: Path, start: Start, ending: Ending, stack: ExitStack) -> None:
+def forever(path: Path, variables: Variables, start: Start, ending: Ending, stack: ExitStack) -> None:
     """Work until somebody says stop: with the configuration as it is now, and with each that is loaded after it."""
-    reload = stack.enter_context(Reload(path, ending))
+    reload = stack.enter_context(Reload(path, ending, variables))
     configuration, base = start.until(partial(loaded, path)), path.absolute().parent
     board = board_of(configuration)
     endpoint = endpoint_of(configuration.health, board, base)

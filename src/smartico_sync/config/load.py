@@ -15,14 +15,16 @@ from smartico_sync.config.document import Document, parse
 from smartico_sync.config.models import AlertReceiver, Configuration, Health, Pii, Smartico, SourceConfig, Tracing, View
 from smartico_sync.config.problems import Loc, Problem, dotted
 from smartico_sync.config.secret_files import Shape, cleaned, password_of, read_secret, with_password
+from smartico_sync.config.service_copy import RESTART, is_copy, original
 from smartico_sync.config.state_checks import is_server, state_problems
 from smartico_sync.errors import ConfigError, SecretsMissing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["SecretFiles", "load"]
+__all__ = ["ENVIRONMENT_FILE", "SecretFiles", "load"]
 
+ENVIRONMENT_FILE = "secrets.env"  # beside the configuration
 M = TypeVar("M", bound=BaseModel)
 SecretFiles = Literal[
     "needed",
@@ -88,17 +90,22 @@ def load(
                 }
             )
     failure = SecretsMissing if all(problem.kind == "absent" for problem in problems) else ConfigError
-    raise failure(
-        told(path, document, problems), hint=f"{next_step(path, problems)}, then: smartico-sync check --config {path}"
-    )
+    raise failure(told(original(path, environ), document, problems), hint=next_step(path, environ, problems))
 
 
-def next_step(path: Path, problems: list[Problem]) -> str:
-    """What mends the problems: the file, or what it takes from the environment."""
+def next_step(path: Path, environ: Mapping[str, str], problems: list[Problem]) -> str:
+    """What mends the problems: the file, or what it takes from the environment; and how that is tried."""
+    copied, edited = is_copy(path, environ), original(path, environ)
     lacking = {problem.loc for problem in problems if problem.kind == "no variable"}
+    step = f"correct {edited}"
     if lacking.issuperset(problem.loc for problem in problems):
-        return f"write NAME=value into {path.with_name('secrets.env')}, a line for each of them, or export them"
-    return f"correct {path}"
+        variables = edited.with_name(ENVIRONMENT_FILE)
+        step = f"write NAME=value into {variables}, a line for each of them, or export them"
+        if os.path.isdir(variables):  # noqa: PTH112 - Path's own raises where this user may not look
+            step = f"{variables} is a folder: put a file in its place, {step}"
+        elif not copied and os.access(variables, os.F_OK) and not os.access(variables, os.R_OK):
+            step = f"{variables} is not for this user to read: type the command as root, or export them"
+    return f"{step}, then: smartico-sync check --config {edited}{f'; then: {RESTART}' if copied else ''}"
 
 
 def world_readable(path: Path, text: str, configuration: Configuration) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import structlog
 from msgspec import Struct, to_builtins
 
-from smartico_sync.config.load import load
+from smartico_sync.config.load import ENVIRONMENT_FILE, load
+from smartico_sync.config.service_copy import RESTART, is_copy, original
 from smartico_sync.config.state_checks import shown_state
 from smartico_sync.daemon.start import Stopped
 from smartico_sync.daemon.wiring import protection_of, sources_of, streams_of, tracer_of
@@ -19,18 +20,42 @@ from smartico_sync.errors import ConfigError, SyncError, Unexpected
 from smartico_sync.observe.finding import Finding
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
     from smartico_sync.config.models import Configuration, Health
     from smartico_sync.daemon.ending import Ending
 
-__all__ = ["Changes", "Reload", "changes", "tried"]
+__all__ = ["RESTART", "Changes", "Reload", "Variables", "changes", "tried"]
 
 STATE = ("state", "state_key_file", "cluster")  # what the state is opened with: it is held as long as the daemon runs
-RESTART = "systemctl restart smartico-sync"
 
 log = structlog.get_logger()
+
+
+class Variables(Protocol):
+    """Where the variables of the configuration come from, each time that it is read."""
+
+    def now(self) -> Mapping[str, str]:
+        """All of them. Raises ConfigError."""
+        ...
+
+    def outdone(self) -> Sequence[str]:
+        """Those that were changed, and that what the process was started with keeps from being taken up."""
+        ...
+
+
+class Environment:
+    """The environment alone, which stays as it is."""
+
+    def now(self) -> Mapping[str, str]:
+        """The environment."""
+        return os.environ
+
+    def outdone(self) -> Sequence[str]:
+        """None."""
+        return ()
 
 
 class Changes(Struct, frozen=True):
@@ -60,14 +85,16 @@ class Reload:
     `begin` says which configuration is at work, `following` which one comes after it, once it has ended; None: the daemon ends.
     """
 
-    def __init__(self, path: Path, ending: Ending) -> None:
-        self.path, self.ending = path, ending
+    def __init__(self, path: Path, ending: Ending, variables: Variables | None = None) -> None:
+        self.path, self.ending, self.variables = path, ending, variables or Environment()
+        self.secrets = path.absolute().with_name(ENVIRONMENT_FILE)
         self._lock = threading.Lock()
         self._current: Configuration | None = None
         self._following: Configuration | None = None
         self._stopping = threading.Event()
         self._begun = threading.Event()
         self._loaded = self._loaded_before = content(path)
+        self._secrets = content(self.secrets)
         self._refused: SyncError | None = None
         self._health: Health | None = None  # as the endpoint was opened with it
         self._asked, self._ask = os.pipe()
@@ -125,18 +152,20 @@ class Reload:
     def ask(self) -> dict[str, Any]:
         """Read the file, and take it up where it is good and differs; what differs. SyncError says why it is refused.
 
-        `restart`: the sections that differ and are taken up by a restart only.
+        `restart`: the sections that differ and are taken up by a restart only; `variables`: likewise those of `secrets.env`.
         """
         with self._lock:
             if self._current is None or self._following is not None:
                 raise ConfigError("a reload is under way", hint="try again in a moment: smartico-sync reload")
-            seen = content(self.path)
+            seen, secrets = content(self.path), content(self.secrets)
             try:
                 found = self._tried(self._current)
+                outdone = list(self.variables.outdone())
             except SyncError as error:
                 self._refused = error
                 raise
             self._refused, self._loaded, self._loaded_before = None, seen, self._loaded
+            self._secrets = secrets
             differs = changes(self._current, found)
             if any(to_builtins(differs).values()):
                 log.info("reload", **to_builtins(differs))
@@ -144,16 +173,22 @@ class Reload:
                     log.warning("reload", reason="`health:` is taken up at the next restart only", hint=RESTART)
                 self._following = found
                 self._stopping.set()
+            elif is_copy(self.path):
+                raise ConfigError(
+                    f"nothing was taken up: the daemon reads the copy of {original(self.path)} that systemd made when it started",
+                    hint=RESTART,
+                )
             else:
                 log.info("reload", result="nothing differs")
             told = {name: list(names) for name, names in to_builtins(differs).items()}
-            return told | {"restart": ["health"] if settled(found.health) != self._health else []}
+            restart = ["health"] if settled(found.health) != self._health else []
+            return told | {"restart": restart, "variables": outdone}
 
     def _tried(self, current: Configuration) -> Configuration:
         """The file, as far as it can be tried without the state. Raises what keeps it from being used."""
         warnings: list[str] = []
         try:
-            found = load(self.path, warnings=warnings)
+            found = load(self.path, self.variables.now(), warnings=warnings)
             same_state(current, found)
             tried(found, self.path.absolute().parent)
         except SyncError:
@@ -165,18 +200,20 @@ class Reload:
         return found
 
     def findings(self) -> tuple[Finding, ...]:
-        """That the file was refused, or is another than the one at work."""
-        if self._refused is not None and content(self.path) != self._loaded:
+        """That a file was refused, or is another than the one at work."""
+        now = {self.path: self._loaded, self.secrets: self._secrets}
+        changed = ", ".join(path.name for path, loaded in now.items() if content(path) != loaded)
+        if changed and self._refused is not None:
             return (
                 Finding(
-                    "warning", self.path.name, f"it was refused, and the former one goes on: {self._refused.message}",
+                    "warning", changed, f"it was refused, and the former one goes on: {self._refused.message}",
                     f"correct it, then: smartico-sync reload --config {self.path}", code="configuration",
                 ),
             )  # fmt: skip
-        if content(self.path) != self._loaded:
+        if changed:
             return (
                 Finding(
-                    "warning", self.path.name, "it was changed since it was loaded: the former one is at work",
+                    "warning", changed, "it was changed since it was loaded: the former one is at work",
                     f"smartico-sync check --config {self.path}; then: smartico-sync reload --config {self.path}", code="configuration",
                 ),
             )  # fmt: skip
