@@ -73,3 +73,12 @@ def test_off_and_bounds():
     assert Milliseconds(never="off").text(None) == "off"
     with pytest.raises(ValueError, match="at least 50ms"):
         Milliseconds(at_least=50).parse("49ms")
+    with pytest.raises(ValueError, match="at most 1d"):
+        Milliseconds(at_most=86_400_000).parse("25h")
+
+
+@pytest.mark.parametrize(("quantity", "text"), [(Milliseconds(), "999999999999999d"), (Bytes(), "1000001GB")])
+def test_what_nobody_can_mean_is_refused(quantity, text):
+    """A key that was held down: no clock and no disk goes that far, and what counts with it would fail later."""
+    with pytest.raises(ValueError, match="at most"):
+        quantity.parse(text)

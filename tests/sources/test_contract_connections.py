@@ -164,6 +164,11 @@ def test_a_raw_password_needs_no_encoding(remote):
     assert remote.source(url).facts().engine == remote.name
 
 
+def test_a_limit_of_years_is_no_mistake(remote):
+    """`statement_timeout: 3650d` says that there is none; drivers and servers count no further than some days."""
+    assert remote.source(statement_timeout="3650d").facts()
+
+
 def test_a_slow_query_is_cancelled_by_the_server(remote):
     """statement_timeout: SourceCancelled, so that a smaller page is tried; the session goes on."""
     without(remote, "sleep", "time limits")

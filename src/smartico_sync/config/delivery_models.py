@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, SecretStr
 
 from smartico_sync.config.base import Model, Text, Word, filled, listed
-from smartico_sync.config.units import Bytes, Milliseconds
+from smartico_sync.config.units import WAIT_MS, Bytes, Milliseconds
 
 __all__ = ["Brand", "Pii", "Smartico"]
 
@@ -55,7 +55,7 @@ class Smartico(Model):
     """Events in one request at most."""
     batch_bytes: Annotated[int, Bytes(at_least=10_000)] = BATCH_BYTES
     """Bytes of one request body at most, before gzip."""
-    timeout: Annotated[int, Milliseconds(at_least=100)] = API_TIMEOUT_MS
+    timeout: Annotated[int, Milliseconds(at_least=100, at_most=WAIT_MS)] = API_TIMEOUT_MS
     """How long one request may take. A timeout is an unknown delivery: the same events go again with the same ids."""
     gzip: bool = False
     """Compress request bodies. Not documented by Smartico: ask before switching it on. The extra `isal` does it in a quarter of the time."""

@@ -15,7 +15,7 @@ from smartico_sync.config.base import Model, Text, Word, filled, listed, togethe
 from smartico_sync.config.delivery_models import Brand, Pii, Smartico
 from smartico_sync.config.mapping_models import ColumnRule, ColumnRules, FieldPath, FieldPaths, TypeColumn, Where
 from smartico_sync.config.monitoring_models import AlertReceiver, Health, Tracing
-from smartico_sync.config.units import DurationOrOff, Milliseconds
+from smartico_sync.config.units import WAIT_MS, DurationOrOff, Milliseconds
 from smartico_sync.core.encryption import Encryption  # noqa: TC001  - likewise
 from smartico_sync.core.relation import CursorIs  # noqa: TC001  - pydantic reads it
 
@@ -81,7 +81,7 @@ class SourceConfig(Model):
     """A file that holds the password, relative to the configuration file; the URL then has a user and no password."""
     timezone: Word = "UTC"
     """The zone of timestamps that carry none (an IANA name)."""
-    statement_timeout: Annotated[int, Milliseconds(at_least=100)] = STATEMENT_TIMEOUT_MS
+    statement_timeout: Annotated[int, Milliseconds(at_least=100, at_most=WAIT_MS)] = STATEMENT_TIMEOUT_MS
     """How long one query may run, enforced by the server and by the client."""
     pool: Annotated[int, Field(ge=1, le=64)] = POOL
     """Connections at most."""
@@ -127,7 +127,7 @@ class View(Model):
     """The `ext_brand_id` of every row, when the view has no such column."""
     group: Annotated[str | None, Field(pattern=NAME)] = None
     """For a state that several members share: the name of the group of views that one of them works with. Views that use one token are always in one group; a brand's name, or `default`, when absent."""
-    every: Annotated[int, Milliseconds(at_least=50)] = EVERY_MS
+    every: Annotated[int, Milliseconds(at_least=50, at_most=WAIT_MS)] = EVERY_MS
     """Pause between polls once caught up."""
     page_rows: Annotated[int, Field(ge=1, le=200_000)] = PAGE_ROWS
     """Rows a page."""
@@ -199,7 +199,7 @@ class View(Model):
     """For the fence: how long a writer may keep the watermark before it is told, or let go."""
     max_refused: MaxRefused = MaxRefused()
     """When the share of refused events stops the view."""
-    future_tolerance: Annotated[int, Milliseconds()] = FUTURE_TOLERANCE_MS
+    future_tolerance: Annotated[int, Milliseconds(at_most=WAIT_MS)] = FUTURE_TOLERANCE_MS
     """How far a timestamp may lie ahead of the database's clock before the watermark stays behind it."""
     sweep: DurationOrOff = SWEEP_MS
     """For profiles: how often all of them are read again and changed ones are sent, or `off`. By default only where the view is made of several tables, whose changes need not move the cursor; written out, in any case."""
@@ -243,7 +243,7 @@ class DeadLetters(Model):
 class Cluster(Model):
     """How the members that share a state in PostgreSQL share the work."""
 
-    lease: Annotated[int, Milliseconds(at_least=1_000)] = LEASE_MS
+    lease: Annotated[int, Milliseconds(at_least=1_000, at_most=WAIT_MS)] = LEASE_MS
     """How long a member that says nothing more keeps its place: another one takes over after that. It is renewed every third of it."""
     member: Word | None = None
     """What this member is called, when not by the name of its machine: `${POD_NAME}`."""

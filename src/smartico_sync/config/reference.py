@@ -159,7 +159,8 @@ def type_text(model: type[BaseModel], name: str) -> str:
     if quantity:
         unit = "size" if isinstance(quantity, Bytes) else "duration"
         least = f", at least `{quantity.text(quantity.at_least)}`" if quantity.at_least else ""
-        return f"{unit}{' or `off`' if quantity.never else ''}{least}"
+        most = f", at most `{quantity.text(quantity.at_most)}`" if quantity.at_most != type(quantity)().at_most else ""
+        return f"{unit}{' or `off`' if quantity.never else ''}{least}{most}"
     if name == "kind":
         return "a [kind](#kinds)"
     field = model.model_fields[name]

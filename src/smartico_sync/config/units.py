@@ -16,18 +16,20 @@ if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
     from pydantic.json_schema import JsonSchemaValue
 
-__all__ = ["Bytes", "Duration", "DurationOrOff", "Milliseconds", "Quantity", "Size"]
+__all__ = ["WAIT_MS", "Bytes", "Duration", "DurationOrOff", "Milliseconds", "Quantity", "Size"]
 
 DIGITS = 15  # thirty thousand years, a petabyte: beyond it is a typing error
+WAIT_MS = 100_000 * 86_400_000  # 273 years: no clock, and nothing that waits, counts much further
 
 
 class Quantity(Struct, frozen=True):
     """A number with a unit, as pydantic metadata: `Annotated[int, Milliseconds(at_least=50)]`.
 
-    `at_least` is in the smallest unit; `never` off: the word `off` is allowed too and becomes None.
+    `at_least` and `at_most` are in the smallest unit; `never` off: the word `off` is allowed too and becomes None.
     """
 
     at_least: int = 0
+    at_most: int = 10**DIGITS
     never: Literal["", "off"] = ""
 
     @property
@@ -65,9 +67,11 @@ class Quantity(Struct, frozen=True):
         return f"{value // factor}{unit}"
 
     def bounded(self, value: int) -> int:
-        """Return the value, or raise ValueError when it is too small."""
+        """Return the value, or raise ValueError when it is too small or too large."""
         if value < self.at_least:
             raise ValueError(f"at least {self.text(self.at_least)}")
+        if value > self.at_most:
+            raise ValueError(f"at most {self.text(self.at_most)}")
         return value
 
     def validated(self, value: object) -> int | None:
@@ -94,6 +98,8 @@ class Quantity(Struct, frozen=True):
 
 class Milliseconds(Quantity, frozen=True):
     """A duration."""
+
+    at_most: int = 10_000_000 * 86_400_000
 
     @property
     def units(self) -> dict[str, int]:

@@ -393,6 +393,12 @@ def test_urls_become_settings():
     assert (near.common["security.protocol"], near.encryption) == ("PLAINTEXT", "in the clear, within this machine")
 
 
+def test_a_statement_timeout_that_is_long_for_a_broker_is_taken():
+    """The client takes five minutes at most for an answer; a query that reads a table may need more, and the key is one for both."""
+    made = settings_of("bus", SourceConfig.model_validate({"url": "kafka://localhost", "statement_timeout": "10m"}))
+    assert made.common["socket.timeout.ms"] == 300_000
+
+
 def test_the_way_to_another_machine_is_encrypted_unless_words_say_otherwise():
     """`kafka://` is in the clear, so it is refused there; the hint names what to write."""
     with pytest.raises(ConfigError, match="in the clear, on the way to another machine") as refused:

@@ -56,6 +56,7 @@ READING = {  # beside a group: what is read again, sampled or compared
     **CONSUMING,
     "queued.max.messages.kbytes": 4_096,
 }
+MOST_SILENCE_MS = 300_000  # the client takes no more; what is asked of a broker takes moments
 # One of many that is silent holds up its partitions only, and is replaced sooner; brokers take 6 s and more.
 SHARED_SESSION_MS = 10_000
 OF_MEMBERS = frozenset({"group.protocol", "group.remote.assignor", "max.poll.interval.ms", "heartbeat.interval.ms"})
@@ -191,7 +192,7 @@ def settings_of(name: str, config: SourceConfig) -> Settings:
     common: dict[str, Any] = {
         "bootstrap.servers": login.servers,
         "client.id": login.given("client_id"),
-        "socket.timeout.ms": max(1_000, round(login.silence_s * 1000)),
+        "socket.timeout.ms": max(1_000, min(round(login.silence_s * 1000), MOST_SILENCE_MS)),
         "security.protocol": f"{'SASL_' if user else ''}{'SSL' if tls else 'PLAINTEXT'}",
         **({"enable.ssl.certificate.verification": False} if login.encryption == "unverified" else {}),
         **user,

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["CERTIFICATES", "BaseLogin"]
 
+LONGEST_MS = (
+    11 * 86_400_000
+)  # drivers take less than a billion, and sockets count in 31 bits: what is longer is no limit at all
 GRACE_S = 2.0  # the server's own timeout comes first; its answer needs a moment to arrive
 ON, OFF = ("on", "yes", "true", "1"), ("off", "no", "false", "0")
 CERTIFICATES = ("ssl_ca", "ssl_cert", "ssl_key", "ssl_key_password")
@@ -44,8 +47,8 @@ class BaseLogin:
     def __init__(self, config: SourceConfig) -> None:
         self.url = parse(config.url.get_secret_value())
         self.engine = {**ENGINES, **BROKERS}[self.url.scheme.partition("+")[0]]
-        self.timeout_ms = config.statement_timeout
-        self.silence_s = config.statement_timeout / 1000 + self.grace_s
+        self.timeout_ms = min(config.statement_timeout, LONGEST_MS)
+        self.silence_s = self.timeout_ms / 1000 + self.grace_s
         self.pool = config.pool
         self.said = config.encryption
         self.parameters: dict[str, str] = {}
