@@ -153,6 +153,22 @@ def test_dead_letters_are_chosen_with_care(given_up):
     )
 
 
+def test_dead_letters_of_a_view_that_nobody_reads_stay(given_up, postgresql):
+    """Tried again they would wait for ever, and be shown nowhere. They can be looked at, and let go."""
+    given_up.configure(
+        postgresql.url, f"  - {(VIEW % '').replace('name: deposits', 'name: others, start_from: now')}\n"
+    )
+    refused = given_up.sync("dead-letters", "retry", "--all")
+    assert refused.returncode == 2, refused.stdout
+    assert "3 dead letters cannot be tried again" in refused.stderr
+    assert "deposits: 3 with code 0" in refused.stderr
+    assert given_up.sync("dead-letters", "retry", "--view", "deposits").returncode == 2
+    listed = given_up.sync("dead-letters", "list", "--view", "deposits")
+    assert listed.stdout.startswith("deposits: 3 with code 0")
+    assert given_up.sync("dead-letters", "list", "--view", "nowhere").returncode == 2
+    assert "3 dead letters are dropped" in given_up.sync("dead-letters", "drop", "--view", "deposits", "--yes").stdout
+
+
 def test_many_dead_letters_are_tried_again_before_somebody_s_eyes(capsys):
     """In portions, with how many of them it was each time; a drop is done whole."""
 

@@ -13,7 +13,8 @@ from smartico_sync.cli.operator_context import OperatorContext
 from smartico_sync.cli.options import config_option, json_option
 from smartico_sync.cli.output import echo, print_json
 from smartico_sync.core.printable import printable
-from smartico_sync.errors import ConfigError
+from smartico_sync.errors import ConfigError, ExitCode
+from smartico_sync.observe.finding import NEXT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -114,12 +115,27 @@ def show(everything: bool, path: Path, as_json: bool, **chosen: Any) -> None:
 @filters
 @all_option
 @config_option
-def retry(everything: bool, path: Path, **chosen: Any) -> None:
-    """Read the rows again, where they are now, and send them at the next poll. Works while the daemon runs."""
+def retry(everything: bool, path: Path, **chosen: Any) -> ExitCode:
+    """Read the rows again, where they are now, and send them at the next poll. Works while the daemon runs.
+
+    Those of a view that is not configured stay dead letters: nobody reads its rows.
+    """
     context = OperatorContext(path)
     some_are_chosen(chosen, everything)
-    found = matching(context, chosen)
+    configured = {view.name for view in context.configuration.views}
+    every = matching(context, chosen)
+    found = [each for each in every if each.row.view in configured]
+    left = [each for each in every if each.row.view not in configured]
+    if left:
+        stay = f"{dead(len(left))} cannot be tried again, because {path} has not their view: {'; '.join(counted(left))}"
+        hint = (
+            "write the view into it again, then: smartico-sync reload; or let them go: smartico-sync dead-letters drop"
+        )
+        if not found:
+            raise ConfigError(stay, hint=hint)
+        echo(f"{stay}{NEXT}{hint}", err=True)
     change(context, "retry", found, "tried again at the next poll of their view")
+    return ExitCode.DEAD_LETTERS if left else ExitCode.FINE
 
 
 @dead_letters.command()
@@ -164,9 +180,9 @@ def dead(count: int) -> str:
 
 def matching(context: OperatorContext, chosen: dict[str, Any]) -> list[DeadLetter]:
     """The dead letters that fit the filters. ConfigError when one is asked for by its id or key that is not there."""
-    if chosen["name"] is not None:
-        context.view(chosen["name"])
     with context.reading() as store:
+        if chosen["name"] is not None and store.view(chosen["name"]) is None:
+            context.view(chosen["name"])
         found = [
             dead_letter
             for dead_letter in store.all_dead_letters()
