@@ -100,6 +100,19 @@ def test_rows_that_wait_are_in_the_headline():
     assert assess([most], ()).ready == "not delivering"
 
 
+def test_rows_that_wait_say_what_the_first_of_their_player_waits_for():
+    """However many wait behind it: what they wait for, and what mends it, is what the first one does."""
+    for code, words, hint in (
+        (10001, "does not know their players", "`users` delivers"),
+        (125, "nobody registered their brand", "alias"),
+    ):
+        some = view(parked={-4: 40, code: 2}, parked_since_ms=at(0).wall_ms)
+        (finding,) = assess([some], ()).findings
+        assert finding.message.startswith("42 rows wait")
+        assert words in finding.message
+        assert hint in finding.hint
+
+
 def test_a_share_that_is_refused_is_a_finding():
     """5 % of the last rows are a warning, half of them mean that it is no delivery; a handful says nothing."""
     assert assess([view(recent_rows=20, recent_refused=9)], ()).findings == ()

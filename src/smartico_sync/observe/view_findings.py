@@ -180,7 +180,9 @@ def of_waiting(view: ViewStatus) -> list[Finding]:
     waiting = sum(view.parked.values())
     if not waiting:
         return []
-    often = max(view.parked, key=view.parked.__getitem__)
+    # What the first of each player waits for is why the others do.
+    reasons = {code: rows for code, rows in view.parked.items() if code != WAITS_BEHIND} or view.parked
+    often = max(reasons, key=reasons.__getitem__)
     first = whole_seconds(view.parked_oldest_ms)
     settled = sum(view.counts.get(name, 0) for name in DELIVERED)
     part = waiting / (waiting + settled)
