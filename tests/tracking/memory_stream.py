@@ -25,7 +25,7 @@ class MemorySubscription:
         return "level" if self.at is not None and self.left() == 0 else "behind"
 
     def left(self):
-        return sum(len(log) - self.at.get(lane, 0) for lane, log in self.stream.lanes.items())
+        return sum(max(0, len(log) - self.at.get(lane, 0)) for lane, log in self.stream.lanes.items())
 
     def assign(self):
         known = self.keeper.known()
@@ -79,6 +79,9 @@ class MemorySubscription:
             found += [message for message in self.stream.lanes[lane] if message.offset == offset]
         return found
 
+    def passed(self):
+        return self.stream.passed if self.at is not None and self.left() == 0 else {}
+
     def standing(self):
         at = self.at or {}
         return Standing(tuple(Lag(lane, len(log) - at.get(lane, 0)) for lane, log in self.stream.lanes.items()))
@@ -96,6 +99,7 @@ class MemoryStream:
     def __init__(self, *lanes):
         self.lanes = {lane: [] for lane in lanes or ("bets/0",)}
         self.epoch, self.failing, self.subscriptions, self.given_up = "one", [], [], []
+        self.passed = {}  # where lanes end that have something behind their last message
         self.keep = {}  # by lane, what it does not show again
         self.times = defaultdict(lambda: 1_700_000_000_000)
 

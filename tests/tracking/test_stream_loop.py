@@ -326,6 +326,33 @@ def test_who_waits_is_read_again_at_its_place(streamed, monkeypatch):
     assert view.loop._subscription.waiting == []
 
 
+def test_a_lane_that_ends_behind_its_last_message_is_written_down(streamed):
+    """What lies between is no message: when the broker deletes it nothing is lost. Not before all messages are committed."""
+    view = streamed()
+    view.stream.put(bet(1), bet(2))
+    view.stream.passed = {"bets/0": (2, 4)}
+    view.delivery.held |= {"b2"}
+    view.loop._begun = "yes"
+    for _ in range(3):
+        view.loop._step()
+    view.loop._drop_session()
+    assert view.next() == 0
+    view.delivery.let_go()
+    view.poll()
+    assert view.next() == 4
+    view.stream.passed = {"bets/0": (2, 6)}
+    view.poll()
+    assert view.next() == 4  # now and then is enough
+    view.loop.close()
+    assert view.next() == 6
+    view.stream.passed = {"bets/0": (7, 9)}  # a message before it was taken, and never committed
+    view.loop = view.made()
+    view.poll()
+    view.loop.close()
+    assert view.next() == 6
+    assert view.delivery.keys == ["b1", "b2", "b1", "b2"]
+
+
 def test_lanes_that_go_are_drained_first(streamed):
     """What is acknowledged in time is committed before another member may begin; nothing is sent twice."""
     view = streamed()

@@ -165,6 +165,13 @@ class Subscription(Protocol):
     def again(self, places: Sequence[str]) -> list[Message]:
         """The messages at these places, those that are still there, in any order; at most 1,000 a call."""
 
+    def passed(self) -> Mapping[str, tuple[int, int]]:
+        """Of lanes that were read to an end behind the last message that was taken: from where to where no message is.
+
+        Marks of transactions, and messages of those that were aborted. The state is to know: they are not waited for, and
+        when the broker deletes them nothing is lost.
+        """
+
     def standing(self) -> Standing:
         """How it stands; asks nobody, costs microseconds."""
 

@@ -19,7 +19,7 @@ from smartico_sync.core.backoff import Backoff
 from smartico_sync.core.messages.kept import packed
 from smartico_sync.core.messages.message import place_of
 from smartico_sync.core.messages.reader import Reader
-from smartico_sync.core.records import Commit
+from smartico_sync.core.records import Commit, LaneStep
 from smartico_sync.errors import PositionMoved, StateError, SyncError
 from smartico_sync.observe.view_status import LaneStatus, StreamStatus
 from smartico_sync.tracking.base_loop import GLANCE_S, IDLE_S, BaseLoop, Standing
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
     from smartico_sync.core.messages.message import Message
     from smartico_sync.core.messages.rows import Table
-    from smartico_sync.core.records import LaneStep
     from smartico_sync.sources.stream import Lag, Page, Subscription
     from smartico_sync.sources.stream import Standing as BrokerStanding
     from smartico_sync.tracking.stream_session import StreamEquipment, StreamSession
@@ -53,6 +52,7 @@ SELDOM = (
 HELD_S = 5.0  # how often a member looks whether its lanes are still its own; what it would commit is refused anyway
 LOOK_S = 1.0  # how often lag and trouble are told
 RECONNECT = Backoff((1.0, 2.0, 4.0, 8.0, 16.0, 32.0))  # a broker that is back has a queue that grew all the while
+PASS_S = 10.0  # how often it is written down that a lane ends behind its last message: where transactions write, each has a mark there
 PARKED_S = 1.0  # how often rows that wait for another try are looked up
 HOW = "the position of each lane is written with what it changed, and moves only from where it was"
 
@@ -82,7 +82,7 @@ class StreamLoop(BaseLoop["StreamEquipment", StreamSender]):
         self._reader = Reader(layout_of(equipment.view))
         self._reached: dict[str, LaneStep] = {}
         self._moves: Literal["no", "let go", "begin anew"] = "no"
-        self._full_since = self._look_at = self._parked_at = self._held_at = 0.0
+        self._full_since = self._look_at = self._parked_at = self._held_at = self._pass_at = 0.0
         self._aside: Page | None = None
         self._begun: Literal["not yet", "yes"] = "not yet"
         self._before = StreamStatus(skipped=dict(self._sender.skipped))  # what subscriptions counted that have ended
@@ -249,6 +249,8 @@ class StreamLoop(BaseLoop["StreamEquipment", StreamSender]):
             if len(self._flight):
                 self._look_at_api()
             if subscription.level == "level" and not len(self._flight):
+                if time.monotonic() >= self._pass_at:
+                    self._pass(subscription)
                 if self._reached or not self._shares:
                     self._sender.finish_first_load()
                 self._failures, self._refused_since = 0, None
@@ -269,6 +271,18 @@ class StreamLoop(BaseLoop["StreamEquipment", StreamSender]):
             where="worker" if len(messages) == limit or len(self._flight) else "here",
             level=began if subscription.level == "level" else None,
         )
+
+    def _pass(self, subscription: Subscription) -> None:
+        """With nothing on its way: write down which lanes are read further than their last message."""
+        steps = tuple(
+            LaneStep(lane, before.next, at, before.epoch)
+            for lane, (since, at) in subscription.passed().items()
+            if (before := self._reached.get(lane)) is not None and since <= before.next < at
+        )
+        if steps:
+            self._equipment.store.commit(Commit(self.name, now_ms(), lanes=steps))
+            self._reached.update({step.lane: replace(step, expected=step.next) for step in steps})
+            self._pass_at = time.monotonic() + PASS_S
 
     def _retry(self, session: StreamSession, subscription: Subscription) -> None:
         """Send what waits for another try and is due."""
@@ -340,6 +354,9 @@ class StreamLoop(BaseLoop["StreamEquipment", StreamSender]):
 
     def _drop_session(self) -> None:
         """Begin again from what the state says: what was not committed is taken again, and makes the same event ids."""
+        if self._subscription is not None and not len(self._flight):
+            with suppress(SyncError):
+                self._pass(self._subscription)
         super()._drop_session()
         subscription, self._subscription, self._session = self._subscription, None, None
         if subscription is not None:

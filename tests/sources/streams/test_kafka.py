@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import json
 import threading
 import time
 
 import pytest
+from confluent_kafka import Producer
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
@@ -156,12 +158,12 @@ def test_a_partition_that_is_added_waits_again_when_it_comes_back():
     lanes.forget(["t/0", "t/1"])
     lanes.give([old, LaneStep("t/1", 0, 0)], ["t/0", "t/1"], "all")
     assert lanes.stopped == {"t/1"}
-    assert lanes.end("t/0") == {"t/1"}
+    assert lanes.end("t/0", 5) == {"t/1"}
     assert lanes.stopped == set()
     lanes.give([LaneStep("t/2", None, 0)], ["t/0", "t/1"], "more")  # t/1 was not read to its end
     assert lanes.stopped == {"t/2"}
-    assert lanes.end("t/1") == {"t/2"}
-    lanes.end("t/2")
+    assert lanes.end("t/1", 0) == {"t/2"}
+    lanes.end("t/2", 0)
     lanes.give([LaneStep("t/3", None, 0)], ["t/0", "t/1", "t/2"], "more")  # nothing is left to wait for
     assert lanes.stopped == set()
 
@@ -336,6 +338,45 @@ def test_a_topic_that_is_recreated_is_said(kafka_broker):
     kafka_broker.topic(bus.topic)
     error = failure(bus.subscribe())
     assert isinstance(error, ViewRegressed), error
+    bus.close()
+
+
+def test_what_is_behind_the_last_message_and_is_none_does_not_wait():
+    """Marks of transactions: an end behind them is where the lane is, until a message comes."""
+    lanes = Lanes(FEED)
+    lanes.give([LaneStep("t/0", 5, 5), LaneStep("t/1", 2, 2)], ["t/0", "t/1"], "all")
+    lanes.took("t/0", 5, FIRST_MS)
+    assert [lag.messages for lag in lanes.lags(lambda lane: 7 if lane == "t/0" else 2)] == [1, 0]
+    lanes.end("t/0", 7)
+    lanes.end("t/1", 2)
+    assert lanes.passed == {"t/0": (6, 7)}
+    lanes.end("t/0", 9)
+    assert lanes.passed == {"t/0": (6, 9)}
+    assert [lag.messages for lag in lanes.lags(lambda lane: 9 if lane == "t/0" else 2)] == [0, 0]
+    lanes.took("t/0", 9, FIRST_MS)
+    assert lanes.passed == {}
+
+
+@pytest.mark.slow
+def test_transactions_leave_marks_that_are_no_messages(kafka_broker):
+    """They are not waited for, and the state may be put behind them."""
+    bus = Bus(kafka_broker)
+    producer = Producer({"bootstrap.servers": kafka_broker.bootstrap, "transactional.id": bus.topic, "log_level": 0})
+    producer.init_transactions(20)
+    for some in ((0, 1), (2,)):
+        producer.begin_transaction()
+        for n in some:
+            producer.produce(bus.topic, json.dumps({"n": n}).encode())
+        producer.commit_transaction(20)
+    subscription = bus.subscribe()
+    found = drained(subscription)
+    assert [json.loads(message.value)["n"] for message in found] == [0, 1, 2]
+    ((lane, (since, at)),) = subscription.passed().items()
+    assert (since, at) == (found[-1].offset + 1, found[-1].offset + 2)
+    assert bus.stream.ends(bus.feed())[lane] == (0, at)
+    subscription._look_at = 0.0
+    subscription.take(10, 0.1)
+    assert [lag.messages for lag in subscription.standing().lanes] == [0]
     bus.close()
 
 
@@ -526,7 +567,7 @@ def test_partitions_that_are_added_wait_for_those_that_other_members_read():
     lanes.wait_for({"players/0": 5}, [added])
     lanes.give([LaneStep("players/1", 3, 3, ""), added], {"players/0", "players/1"}, "all")
     assert lanes.stopped == {"players/2"}
-    assert lanes.end("players/1") == set()
+    assert lanes.end("players/1", 3) == set()
     assert lanes.others_are({"players/0": LaneStep("players/0", 4, 4, "")}) == set()
     assert lanes.others_are({"players/0": LaneStep("players/0", 5, 5, "")}) == {"players/2"}
     assert lanes.begun({"players/2"}) == [added]

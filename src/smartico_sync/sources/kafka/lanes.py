@@ -30,6 +30,7 @@ class Lanes:
         self._given: Literal["not yet", "once"] = "not yet"
         self._times: dict[str, int] = {}
         self._ended: set[str] = set()
+        self.passed: dict[str, tuple[int, int]] = {}  # from behind its last message to its end, where that is further
         self._heard_of: set[str] = set()  # those of which something came since they were given
         self._added: set[str] = set()  # new in their topic, until those that were there are read to their end
         self._suspects: dict[str, int] = {}
@@ -45,6 +46,7 @@ class Lanes:
         given = {step.lane for step in steps}
         self.next |= {step.lane: step.next for step in steps}
         self._ended -= given
+        self.passed = {lane: span for lane, span in self.passed.items() if lane in self.next and lane not in given}
         self._heard_of -= given
         self._added |= given.difference(known)
         if self._added >= self.next.keys() and not self._awaited:  # nobody is there whom they would have to wait for
@@ -74,6 +76,7 @@ class Lanes:
         """The group takes lanes. One that waited does so again when it comes back."""
         self.next = {lane: at for lane, at in self.next.items() if lane not in names}
         self._ended.difference_update(names)
+        self.passed = {lane: span for lane, span in self.passed.items() if lane not in names}
         self.waiting = self.waiting.chosen([lane not in names for lane in self.waiting.lanes])
 
     @property
@@ -89,13 +92,17 @@ class Lanes:
     def took(self, lane: str, offset: int, moment_ms: int) -> None:
         """A message came."""
         self._ended.discard(lane)
+        self.passed.pop(lane, None)
         self.next[lane], self._times[lane] = offset + 1, moment_ms
         self._heard_of.add(lane)
 
-    def end(self, lane: str) -> set[str]:
-        """A lane is read to its end. Returns those that waited for it."""
+    def end(self, lane: str, at: int) -> set[str]:
+        """A lane is read to its end, which is `at`. Returns those that waited for it."""
         if lane in self.next:
             self._ended.add(lane)
+            if at > self.next[lane]:
+                since, _ = self.passed.get(lane, (self.next[lane], at))
+                self.next[lane], self.passed[lane] = at, (since, at)
         return self.let_come()
 
     def let_come(self) -> set[str]:

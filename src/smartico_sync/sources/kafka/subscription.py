@@ -23,7 +23,7 @@ from smartico_sync.sources.kafka.topics import ends, lane_of, parted
 from smartico_sync.sources.stream import Page, Standing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from smartico_sync.core.messages.message import Message
     from smartico_sync.sources.kafka.settings import Settings
@@ -123,6 +123,10 @@ class KafkaSubscription:
             self._replay = self._replay or Replay(self._settings, self._feed)
             return self._replay.at(places)
 
+    def passed(self) -> Mapping[str, tuple[int, int]]:
+        """Lanes that end behind their last message."""
+        return self._lanes.passed
+
     def standing(self) -> Standing:
         """How it stands."""
         member = self._member
@@ -169,7 +173,7 @@ class KafkaSubscription:
                 found += self._came(received[first:place])  # before what is said of its lane
                 first = place + 1
                 told = received[place]
-                self._heard(error, self._only or told.topic() or "", told.partition() or 0)
+                self._heard(error, self._only or told.topic() or "", told.partition() or 0, told.offset() or 0)
         found += self._came(received[first:])
         if received:
             self._down_since = 0.0
@@ -201,12 +205,12 @@ class KafkaSubscription:
         epochs = self._member.epochs
         return Page(messages, {lane: epochs.get(parted(lane)[0], "") for lane in self._lanes.next})
 
-    def _heard(self, error: KafkaError, topic: str, partition: int) -> None:
+    def _heard(self, error: KafkaError, topic: str, partition: int, at: int) -> None:
         """Something that is no message: an end, or that a position is gone."""
         code = error.code()
         lane = lane_of(topic, partition)
         if code == KafkaError._PARTITION_EOF:  # noqa: SLF001 - the client's name
-            self._let_come(self._lanes.end(lane))
+            self._let_come(self._lanes.end(lane, at))
         elif code == KafkaError._AUTO_OFFSET_RESET and lane in self._lanes.next:  # noqa: SLF001 - the client's name
             self._out_of_range(lane)
         elif not error.retriable() and code not in (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN):  # noqa: SLF001 - the client's names

@@ -208,6 +208,10 @@ class RabbitSubscription:
         """The messages at these places that are held; others are kept by the state."""
         return [held.message for place in places if (held := self._held.get(place)) is not None]
 
+    def passed(self) -> Mapping[str, tuple[int, int]]:
+        """None: behind its last message a queue has nothing."""
+        return {}
+
     def standing(self) -> Standing:
         """How it stands."""
         here = Counter(queue for queue, *_ in self._received)
