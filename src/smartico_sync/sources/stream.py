@@ -81,7 +81,7 @@ class Lag(Struct, frozen=True):
 class Standing(Struct, frozen=True):
     """How a subscription stands, for people and metrics. `notes`: sentences worth telling, as long as they are true.
 
-    Counts are since it was subscribed: `rebalances`, `gap_messages` that the broker deleted unread, and `deliveries`: how
+    `advice` are those of which only people know whether all is as it should be. Counts are since it was subscribed: `rebalances`, `gap_messages` that the broker deleted unread, and `deliveries`: how
     often the message that was delivered most often has been. `lanes` are those that this member has now.
     """
 
@@ -90,6 +90,7 @@ class Standing(Struct, frozen=True):
     gap_messages: int = 0
     deliveries: int = 0
     notes: tuple[str, ...] = ()
+    advice: tuple[str, ...] = ()
 
 
 class Remark(Struct, frozen=True):

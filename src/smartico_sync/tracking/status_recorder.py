@@ -95,9 +95,9 @@ class StatusRecorder:
         """What is sent of a message, as far as its columns are known."""
         self.change(properties=_properties(mapping, protection))
 
-    def streaming(self, stream: StreamStatus, warnings: tuple[str, ...]) -> None:
+    def streaming(self, stream: StreamStatus, warnings: tuple[str, ...], advice: tuple[str, ...] = ()) -> None:
         """So much waits at the broker."""
-        self.change(stream=stream, warnings=warnings)
+        self.change(stream=stream, warnings=(*warnings, *advice), advice=advice)
 
     def poll_began(self) -> None:
         """A poll begins; it ends with `caught_up` or `failed`."""

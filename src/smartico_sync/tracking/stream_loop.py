@@ -322,7 +322,7 @@ class StreamLoop(BaseLoop["StreamEquipment", StreamSender]):
         found, now = subscription.standing(), now_ms()
         lanes = tuple(self._lane(each, now) for each in found.lanes)
         status = replace(self._counted(found), lanes=lanes, skipped=dict(self._sender.skipped))
-        self._equipment.recorder.streaming(status, found.notes)
+        self._equipment.recorder.streaming(status, found.notes, found.advice)
 
     def _counted(self, found: BrokerStanding) -> StreamStatus:
         """What was counted since the start: by a subscription, and by those before it."""

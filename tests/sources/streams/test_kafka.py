@@ -8,7 +8,7 @@ import threading
 import time
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer, TopicPartition
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
@@ -67,6 +67,7 @@ def mock_bus(kafka_mock):
         (5, Committed(3, "mine"), 5),
         (5, Committed(9, "mine"), 5),  # a restored state: what it does not know goes again, under the same ids
         (5, Committed(9, "other"), 9),
+        (5, Committed(9, ""), 5),  # some other program, which sends nothing
         (5, Committed(3, "other"), 5),
     ],
 )
@@ -323,6 +324,36 @@ def test_brokers_that_are_gone_are_said(private_kafka_mock, mock_bus):
     private_kafka_mock.up()
     bus.put({"n": 1})
     assert len(drained(bus.subscribe(Book()))) == 2
+
+
+@pytest.mark.slow
+def test_what_another_program_reads_in_the_group_is_told_and_read_once_it_is_gone(kafka_broker):
+    """It has a part of the partitions while it is there, and commits what it read: that is not sent by it."""
+    bus = Bus(kafka_broker, 2)
+    bus.put(*({"n": n} for n in range(4)), partition=0)
+    bus.put(*({"n": n} for n in range(4)), partition=1)
+    subscription = bus.subscribe()
+    bus.book.reach(taken(subscription, 8))
+    assert subscription.standing().advice == ()
+    group = {"group.id": bus.feed().group, "partition.assignment.strategy": "range", "session.timeout.ms": 6000}
+    other = Consumer({"bootstrap.servers": kafka_broker.bootstrap, **group, "log_level": 0})
+    other.subscribe([bus.topic])
+
+    def shared():
+        other.poll(0.05)
+        subscription.take(10, 0.05)
+        return other.assignment() and subscription.standing().advice
+
+    until(shared, 0.0)
+    (told,) = subscription.standing().advice
+    assert told.startswith(f"1 of 2 partitions are given to this daemon: another member of group {bus.feed().group} ")
+    (theirs,) = other.assignment()
+    bus.put({"n": 4}, partition=theirs.partition)
+    other.commit(offsets=[TopicPartition(bus.topic, theirs.partition, 5)], asynchronous=False)
+    other.close()
+    assert places(taken(subscription, 1)) == [f"{bus.topic}/{theirs.partition}@4"]
+    until(lambda: (subscription.take(10, 0.05), subscription.standing().advice == ())[1], 0.0)
+    bus.close()
 
 
 @pytest.mark.slow

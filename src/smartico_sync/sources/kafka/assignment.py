@@ -27,12 +27,12 @@ class Committed(Struct, frozen=True):
 def reconciled(feed: Feed, known: LaneStep | None, committed: Committed) -> int | None:
     """Where a lane goes on; None where nobody has read it.
 
-    The state's position, if the broker's was written by this state, or an operator has put it there; else the larger: another
-    daemon has gone on from there.
+    The state's position, if the broker's was written by this state or names none, or an operator has put it there; else the
+    larger: another daemon has gone on from there. What some other program read in the group was sent by nobody.
     """
     if known is None:
         return committed.offset if committed.offset >= 0 and committed.by != feed.state else None
-    if committed.by == feed.state or known.epoch == PLACED:
+    if committed.by in (feed.state, "") or known.epoch == PLACED:
         return known.next
     return max(known.next, committed.offset)
 

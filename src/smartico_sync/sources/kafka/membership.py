@@ -59,6 +59,8 @@ class Membership:
         self.failed: SyncError | None = None
         self.rebalances = self.gap = 0
         self.notes: tuple[str, ...] = ()
+        self.advice: tuple[str, ...] = ()
+        self._others: Literal["seen", "unknown"] = "seen"
 
     def join(self, consumer: Client) -> None:
         """Ask to be given lanes. Raises ViewBroken for topics that are not there."""
@@ -73,6 +75,25 @@ class Membership:
             found = matching(self._feed, consumer.list_topics(timeout=TELL_S).topics)
             if set(found) - set(self._topics):
                 self._subscribe(consumer, found)
+
+    def see_others(self, consumer: Client) -> None:
+        """After lanes were given: tell of those that another member has. Nobody else knows whether it is one of ours.
+
+        Not where they are given: a question there, with lanes assigned, ends the process (`group.protocol` consumer).
+        """
+        if self._others == "seen":
+            return
+        with suppress(KafkaException, SyncError):  # whoever does not answer is asked again
+            topics = consumer.list_topics(timeout=TELL_S).topics
+            mine, there = (
+                len(self._lanes.next),
+                sum(len(topics[name].partitions) for name in self._topics if name in topics),
+            )
+            told = (
+                f"{mine} of {there} partitions are given to this daemon: another member of group {self._feed.group} reads the rest. "
+                "One that is no smartico-sync keeps them from being sent: give it, or this source, a `group:` of its own"
+            )
+            self.advice, self._others = (told,) if mine < there else (), "seen"
 
     def leave(self, consumer: Client) -> Literal["left", "holds"]:
         """Give all lanes back, with what is in flight committed first. What the client calls back afterwards asks nothing of the keeper.
@@ -187,6 +208,7 @@ class Membership:
         if self._feed.members == "many":
             self._place_others(consumer, places, known)
         self._start(consumer, steps, known.keys())
+        self._others = "unknown" if self._feed.members == "any" else "seen"
 
     def _later(self, consumer: Consumer, steps: Sequence[LaneStep], known: Mapping[str, LaneStep]) -> list[LaneStep]:
         """Lanes that were added to a topic: they are begun once all members have read the others to the end that these have now."""

@@ -130,7 +130,9 @@ class KafkaSubscription:
     def standing(self) -> Standing:
         """How it stands."""
         member = self._member
-        return Standing(self._lags, member.rebalances, gap_messages=member.gap, notes=member.notes)
+        return Standing(
+            self._lags, member.rebalances, gap_messages=member.gap, notes=member.notes, advice=member.advice
+        )
 
     def close(self) -> None:
         """Leave, with what is committed told to the broker."""
@@ -270,6 +272,7 @@ class KafkaSubscription:
             self._look_at = now + LOOK_S
             self._lags = self._lanes.lags(self._end)
             self._member.identify()
+            self._member.see_others(self._consumer)
             if self._lanes.waits_for_others:
                 self._let_come(self._lanes.others_are(self._keeper.known()))
         if now >= self._topics_at:
