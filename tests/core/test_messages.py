@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from smartico_sync.core.messages.exact import ABSENT, Number, Undecodable, as_json, as_text, object_of, objects_of
 from smartico_sync.core.messages.frames import frame_of
@@ -211,6 +213,17 @@ def test_conditions_and_paths():
     assert (found["who"], found["kind"], found["env"], found["k"], found["o"]) == ("7", "A", "bet", "k1", "5")
     assert (found["at"], found["day"]) == ("2026-01-01T00:00:00.123000Z", "1989-12-27")
     assert layout.needs == {"headers"}
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(datetime(2026, 1, 31, 12, tzinfo=UTC), "2026-01-31T12:00:00+00:00"), (Decimal("12.50"), "12.50"), (7, "7")],
+)
+def test_a_header_s_own_types_are_text(value, text):
+    """AMQP has times and decimals; a column and a condition read them as JSON would have them."""
+    layout = Layout(fields=(field_of("x", "headers.at"),), where=((field_of("h", "headers.at"), (text,)),))
+    table = read([message({}, headers={"at": value})], replace(layout, members="listed"))
+    assert list(map(as_text, table.cells["x"])) == [text]
 
 
 @pytest.mark.parametrize("path", ["key", "headers.player", "properties.user_id", "message.key"])

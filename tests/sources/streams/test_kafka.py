@@ -372,6 +372,16 @@ def test_a_topic_that_is_recreated_is_said(kafka_broker):
     bus.close()
 
 
+def test_times_beyond_all_calendars_are_none(mock_bus):
+    """Of producers that count in nanoseconds: nobody says when it was, and the messages are read."""
+    bus = mock_bus()
+    for moment in (FIRST_MS, FIRST_MS * 1000, FIRST_MS * 1_000_000, (1 << 63) - 1):
+        bus.put({"n": moment}, timestamp=moment)
+    found = taken(bus.subscribe(), 4)
+    assert [message.time_ms for message in found] == [FIRST_MS, 0, 0, 0]
+    assert [message.time_ms for message in bus.stream.sample(bus.feed(), 4)] == [FIRST_MS, 0, 0, 0]
+
+
 def test_what_is_behind_the_last_message_and_is_none_does_not_wait():
     """Marks of transactions: an end behind them is where the lane is, until a message comes."""
     lanes = Lanes(FEED)

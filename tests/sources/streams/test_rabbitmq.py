@@ -215,6 +215,16 @@ class TestQueues:
         until(lambda: made.server.waiting(made.queue) == 2)
         assert numbers(map(as_message, made.server.bodies(made.queue))) == [6, 19]
 
+    def test_a_time_in_another_unit_is_none(self, rabbits, kind):
+        """Seconds are meant; a message of a producer that counts in milliseconds is as old as its arrival."""
+        made, before = rabbits(kind), round(time.time() * 1000)
+        made.put({"n": 0}, timestamp=1_769_860_800)
+        made.put({"n": 1}, timestamp=1_769_860_800_000)
+        made.put({"n": 2}, timestamp=(1 << 64) - 1)
+        told, *others = (message.time_ms for message in committed(made.subscribe(), 3))
+        assert told == 1_769_860_800_000
+        assert all(before <= time_ms <= time.time() * 1000 + 1 for time_ms in others)
+
     def test_three_stops_keep_the_order(self, rabbits, kind):
         """Messages that were fetched and not read go back to where they were."""
         made = rabbits(kind)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct
@@ -120,13 +122,20 @@ def found_at(field: Field, message: Message, whole: Any, record: Any) -> Any:
         case "value":
             return walk(whole, field.path)
         case "headers":
-            return message.headers.get(".".join(field.path), ABSENT)
+            return plain(message.headers.get(".".join(field.path), ABSENT))
         case "properties":
             return message.properties.get(".".join(field.path), ABSENT)
         case "key":
             return of_key(message.key, field.path)
         case "message":
             return of_message(message, field.path)
+
+
+def plain(value: Any) -> Any:
+    """A header's value as JSON would hold it: AMQP has times and decimals of its own."""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return Number(value) if isinstance(value, Decimal) else value
 
 
 def of_key(key: bytes | None, path: tuple[str, ...]) -> Any:

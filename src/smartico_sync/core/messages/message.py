@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-__all__ = ["NOTHING", "NO_MESSAGES", "Message", "Messages", "place_of", "split_place"]
+__all__ = ["LATEST_MS", "NOTHING", "NO_MESSAGES", "Message", "Messages", "place_of", "split_place"]
 
 NOTHING: Mapping[str, object] = {}
+LATEST_MS = 253_402_300_799_999  # the end of the year 9999: producers that count in other units write times beyond all calendars
 
 
 class Message(NamedTuple):
     """One message. Those of one `lane` (`topic/partition`, or a queue) are in order, and `offset` grows there.
 
-    `time_ms`: when it was written, epoch ms, 0 where the broker does not say. `value` None is a tombstone. `headers` are the
+    `time_ms`: when it was written, epoch ms up to LATEST_MS, 0 where the broker does not say. `value` None is a tombstone. `headers` are the
     producer's; `properties` those of AMQP. Both are filled only where the view reads them.
     """
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
-from smartico_sync.core.messages.message import NOTHING, Message, split_place
+from smartico_sync.core.messages.message import LATEST_MS, NOTHING, Message, split_place
 from smartico_sync.errors import SourceError, SourceUnreachable
 from smartico_sync.sources.kafka.failures import failure_of, translated
 from smartico_sync.sources.kafka.topics import at_time, ends, lane_of, parted, partitions_of
@@ -151,7 +151,8 @@ class Replay:
         error, lane = received.error(), lane_of(received.topic() or "", received.partition() or 0)
         if error is None:
             headers = dict(received.headers() or ()) if "headers" in self._feed.needs else NOTHING
-            moment = max(0, received.timestamp()[1])
+            _, moment = received.timestamp()
+            moment = moment if 0 < moment <= LATEST_MS else 0
             return Message(lane, received.offset() or 0, moment, received.key(), received.value(), headers)
         if error.code() not in (KafkaError._PARTITION_EOF, KafkaError._AUTO_OFFSET_RESET):  # noqa: SLF001 - the client's names
             raise failure_of(error, self._place, lane)

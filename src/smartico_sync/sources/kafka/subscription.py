@@ -12,7 +12,7 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Message as Received
 
-from smartico_sync.core.messages.message import NO_MESSAGES, Messages
+from smartico_sync.core.messages.message import LATEST_MS, NO_MESSAGES, Messages
 from smartico_sync.errors import SourceUnreachable
 from smartico_sync.sources.kafka import assignment
 from smartico_sync.sources.kafka.failures import REFUSED, failure_of, translated
@@ -192,7 +192,7 @@ class KafkaSubscription:
         messages = Messages(
             [*map(self._names.__getitem__, places)],
             [offset or 0 for offset in map(Received.offset, received)],
-            [max(0, moment) for _, moment in map(Received.timestamp, received)],
+            [moment if 0 < moment <= LATEST_MS else 0 for _, moment in map(Received.timestamp, received)],
             [*map(Received.key, received)],
             [*map(Received.value, received)],
             [dict(each.headers() or ()) for each in received] if "headers" in self._feed.needs else (),

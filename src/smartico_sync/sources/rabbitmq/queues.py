@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from msgspec import Struct
 from pika.exceptions import AMQPError, ChannelClosedByBroker
 
-from smartico_sync.core.messages.message import NOTHING, Message, Messages
+from smartico_sync.core.messages.message import LATEST_MS, NOTHING, Message, Messages
 from smartico_sync.sources.rabbitmq.failures import PRECONDITION, translated
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ __all__ = [
     "messages_of",
     "newest",
     "time_of_first",
+    "written_ms",
 ]
 
 Kind = Literal["classic", "quorum", "stream"]
@@ -118,12 +119,12 @@ def counted(channel: BlockingChannel, queue: str) -> Counts:
 
 
 def message_of(lane: str, offset: int, properties: BasicProperties, body: bytes, feed: Feed) -> Message:
-    """A delivery as a message, with as much of its headers and properties as the feed reads. Without a timestamp it is as old as now."""
+    """A delivery as a message, with as much of its headers and properties as the feed reads. Without a time it is as old as now."""
     headers: Mapping[str, Any] = properties.headers or NOTHING if "headers" in feed.needs else NOTHING
     told: Mapping[str, object] = NOTHING
     if "properties" in feed.needs:
         told = properties_of(properties)
-    time_ms = properties.timestamp * 1000 if properties.timestamp else round(time.time() * 1000)
+    time_ms = written_ms(properties) or round(time.time() * 1000)
     return Message(lane, offset, time_ms, None, body, headers, told)
 
 
@@ -138,8 +139,14 @@ def messages_of(
     if "properties" in feed.needs:
         properties = [properties_of(each) for each in told]
     now_ms = round(time.time() * 1000)
-    times_ms = [each.timestamp * 1000 if each.timestamp else now_ms for each in told]
+    times_ms = [written_ms(each) or now_ms for each in told]
     return Messages(lanes, offsets, times_ms, [None] * len(lanes), bodies, headers, properties)
+
+
+def written_ms(properties: BasicProperties) -> int:
+    """When a message was written, epoch ms; 0 where its producer does not say, or means another unit than seconds."""
+    told = 1000 * (properties.timestamp or 0)
+    return told if told <= LATEST_MS else 0
 
 
 def properties_of(properties: BasicProperties) -> dict[str, object]:
@@ -192,7 +199,7 @@ def first_behind(
 def time_of_first(connection: BlockingConnection, queue: str, at: int, place: str) -> int:
     """When the first message of a stream at an offset or behind it was written, epoch ms; 0 where its producer does not say."""
     found = first_behind(connection, queue, at, place)
-    return 1000 * (found[1].timestamp or 0) if found else 0
+    return written_ms(found[1]) if found else 0
 
 
 def ends(connection: BlockingConnection, queue: str, place: str, least: int = 0) -> tuple[int, int]:

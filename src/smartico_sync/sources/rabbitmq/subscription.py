@@ -22,7 +22,15 @@ from smartico_sync.sources.rabbitmq.acknowledgements import acks
 from smartico_sync.sources.rabbitmq.beginning import counted_from, mark, refuse, stream_step, timeless
 from smartico_sync.sources.rabbitmq.failures import translated
 from smartico_sync.sources.rabbitmq.other_consumers import shared, wait_for_others
-from smartico_sync.sources.rabbitmq.queues import OFFSET_HEADER, consume, counts, kind_of, leave, messages_of
+from smartico_sync.sources.rabbitmq.queues import (
+    OFFSET_HEADER,
+    consume,
+    counts,
+    kind_of,
+    leave,
+    messages_of,
+    written_ms,
+)
 from smartico_sync.sources.rabbitmq.remaining import Remaining
 from smartico_sync.sources.rabbitmq.settings import version_of
 from smartico_sync.sources.stream import Lag, Page, Standing
@@ -256,7 +264,7 @@ class RabbitSubscription:
         for place, queue in enumerate(queues) if "stream" in self._kinds.values() else ():
             if self._kinds[queue] == "stream":
                 offsets[place] = int(told[place].headers[OFFSET_HEADER])
-                if self._feed.known_by == "place" and not told[place].timestamp:
+                if self._feed.known_by == "place" and not written_ms(told[place]):
                     raise timeless(self._feed, queue)
         for place, redelivered in enumerate(again) if any(again) else ():
             if redelivered and self._kinds[queues[place]] != "stream":
