@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import struct
+from datetime import UTC, datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -103,6 +106,23 @@ def test_deliveries_are_those_of_the_client(items, data):
     strangers = [item for item in items if item[0] in ("another's", "another tag")]
     assert len(handed_over) == other + sum(len(frames_of(item)) for item in strangers)
     assert all(decode_frame(frame)[0] == len(frame) for frame in handed_over)
+
+
+def test_a_header_beyond_all_calendars_ends_no_connection():
+    """A timestamp in milliseconds, where seconds are meant: a number, also inside another table, and beside it all else is read."""
+    meant = {"at": datetime(2026, 1, 31, tzinfo=UTC), "in": {"at": datetime(2026, 1, 31, tzinfo=UTC)}, "x": 1}
+    seconds = int(meant["at"].timestamp())
+    header = Header(1, 0, BasicProperties(headers=meant, message_id="m")).marshal()
+    milliseconds = header.replace(struct.pack(">Q", seconds), struct.pack(">Q", 1000 * seconds))
+    found = []
+    deliveries = Deliveries(pytest.fail)
+    deliveries.takers[1, b"ctag1.0"] = lambda *told: found.append(told[2])
+    for each in (header, milliseconds):
+        assert deliveries.feed(Method(1, Basic.Deliver("ctag1.0", 1, False, "", "q")).marshal() + each) == 1
+    assert found[0].headers == meant
+    assert found[1].headers == {"at": 1000 * seconds, "in": {"at": 1000 * seconds}, "x": 1}
+    assert found[1].message_id == "m"
+    assert decode_frame(milliseconds)[1].properties.headers == found[1].headers
 
 
 def test_a_channel_that_closes_amid_a_delivery_is_heard_of():

@@ -10,10 +10,13 @@ import struct
 from typing import TYPE_CHECKING, Any
 
 from pika import BasicProperties
+from pika import data as fields
 from pika.adapters.select_connection import SelectConnection
 from pika.exceptions import BodyTooLongError, InvalidFrameError
 from pika.frame import decode_frame
 from pika.spec import FRAME_BODY, FRAME_END, FRAME_HEADER, FRAME_METHOD, Basic
+
+from smartico_sync.core.messages.message import LATEST_MS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +31,27 @@ TAG = struct.Struct(">QB")  # delivery tag, redelivered
 BODY_SIZE = struct.Struct(">Q")
 DELIVER = Basic.Deliver.INDEX.to_bytes(4, "big")
 RECEIVE_BYTES = 65_536  # at once; the client's 4 KB are ten messages
+TIME = struct.Struct(">cQ")  # a header's value that is a timestamp: its kind, seconds since 1970
 KNOWN = 1000  # properties: those of one program are mostly the same, but for a timestamp of whole seconds
+
+
+client_s_value = fields.decode_value
+
+
+def value_of(encoded: bytes, offset: int) -> tuple[Any, int]:
+    """A header's value as the client reads it, with where the next begins; a time beyond all calendars is a number.
+
+    The client raises for that, amid the deliveries: the connection ends for one message, again each time that it comes.
+    """
+    if encoded[offset : offset + 1] == b"T":
+        _, seconds = TIME.unpack_from(encoded, offset)
+        if 1000 * seconds > LATEST_MS:
+            return seconds, offset + TIME.size
+    value, behind = client_s_value(encoded, offset)
+    return value, behind
+
+
+fields.decode_value = value_of  # it has no other way
 
 
 class Foreign(Exception):
