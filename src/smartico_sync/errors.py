@@ -8,6 +8,7 @@ SyncError                     1  internal error
 │   └── SecretsMissing           all is right but for files of secrets that are not there yet
 ├── SourceError               3  the view degrades and is tried again, with growing pauses
 │   ├── SourceUnreachable        nobody answers, or the connection broke
+│   │   └── SourceFull           the server grants no more connections: those that are there are shared
 │   ├── SourceRefused            wrong password, missing permission
 │   ├── SourceCancelled          the server ended the read (standby conflict, timeout): again, with a smaller page
 │   │   └── RowsTooWide          rows are wider than was thought, so we ended it: fewer of them are read again, at once
@@ -59,6 +60,7 @@ __all__ = [
     "SecretsMissing",
     "SourceCancelled",
     "SourceError",
+    "SourceFull",
     "SourceRefused",
     "SourceUnreachable",
     "StateDamaged",
@@ -160,6 +162,10 @@ class SourceError(SyncError):
 
 class SourceUnreachable(SourceError):
     """Nobody answers, or the connection broke."""
+
+
+class SourceFull(SourceUnreachable):
+    """The server, or what it grants this user, has no connection left; one that is open already serves on."""
 
 
 class SourceRefused(SourceError):

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from smartico_sync.catalogue.engines import ENGINES, canonical, find
 from smartico_sync.config.models import SourceConfig
 from smartico_sync.core.relation import Column
-from smartico_sync.errors import ConfigError, DriverMissing, SourceCancelled, SourceUnreachable
+from smartico_sync.errors import ConfigError, DriverMissing, SourceCancelled, SourceFull, SourceUnreachable
 from smartico_sync.sources import registry as opening
 from smartico_sync.sources.kit.frames import frame
 from smartico_sync.sources.kit.keyless_pages import complete
@@ -224,6 +224,37 @@ def test_a_pool_lends_each_link_to_one_and_replaces_broken_ones():
     with pool.link() as third:
         assert third is not first
     assert len(made) == 2
+
+
+def test_a_pool_shares_what_the_server_grants():
+    """Where the user gets fewer connections than the pool may have, who finds none waits for one; with none at all it is told."""
+    made, granted = [], 2
+
+    def grant():
+        if sum(link.state == "fine" for link in made) >= granted:
+            raise SourceFull("no more")
+        made.append(Link())
+        return made[-1]
+
+    pool = Pool(grant, 4, 60)
+    served = []
+
+    def work():
+        for _ in range(20):
+            with pool.link() as link:
+                served.append(link)
+
+    with pool.link(), pool.link():
+        workers = [threading.Thread(target=work) for _ in range(4)]
+        for worker in workers:
+            worker.start()
+    for worker in workers:
+        worker.join()
+    assert (len(served), len(made)) == (80, 2)
+    pool.close()
+    granted = 0
+    with pytest.raises(SourceFull), Pool(grant, 4, 60).link():
+        pass
 
 
 def test_closing_a_pool_aborts_what_is_busy():

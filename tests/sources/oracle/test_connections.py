@@ -109,7 +109,7 @@ def cursors():
 
 @pytest.mark.parametrize(
     ("code", "words"), [(12514, "does not know the service"), (12505, "does not know the SID"), (12528, "cannot serve us"),
-                        (12516, "cannot serve us"), (1033, "cannot serve us")]
+                        (12516, "takes no more connections"), (1033, "cannot serve us")]
 )  # fmt: skip
 def test_a_listener_that_refuses_is_tried_again(listener, configured, code, words):
     """A service that is not registered yet, a database that is full or starting: SourceUnreachable, so it is tried again."""

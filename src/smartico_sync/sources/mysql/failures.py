@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from smartico_sync.errors import SourceCancelled, SourceError, SourceRefused, SourceUnreachable, ViewBroken
+from smartico_sync.errors import SourceCancelled, SourceError, SourceFull, SourceRefused, SourceUnreachable, ViewBroken
 from smartico_sync.sources.kit.failures import COMPARE, RUN, TOO_SLOW, alike, failure_of, meanings
 
 __all__ = ["NOT_ALLOWED", "NO_SYNTAX", "NO_VARIABLE", "failure"]
@@ -12,10 +12,12 @@ __all__ = ["NOT_ALLOWED", "NO_SYNTAX", "NO_VARIABLE", "failure"]
 NO_SYNTAX, NO_VARIABLE, TWICE = 1064, 1193, 1060
 NOT_ALLOWED = (1142, 1143, 1227, 1345, 1370)
 READ_ONLY = (1792, 1290, 1836)
-BUSY = (1040, 1203, 1226, 1053, 1047, 1077, 1078, 1079, 1080, 1152, 1153, 1158, 1159, 1160, 1161, 1184)
+NONE_LEFT = (1040, 1203, 1226)
+BUSY = (1053, 1047, 1077, 1078, 1079, 1080, 1152, 1153, 1158, 1159, 1160, 1161, 1184)
 LOST = (0, 2002, 2003, 2006, 2013, 2014, 2027, 2055)
 RIGHTS = "GRANT SELECT on the view to the user: `SHOW GRANTS` tells"
-FULL = "is it starting up, shutting down or full? see max_connections"
+FULL = "is it starting up, shutting down or full?"
+SEE_LIMITS = "see max_connections, and max_user_connections of server and user; `pool:` of the source asks for fewer"
 TABLE = {
     **meanings(SourceCancelled, TOO_SLOW, {
         1969: "the query ran longer than `statement_timeout`",
@@ -67,6 +69,7 @@ TABLE = {
         1271: "compares texts of two collations",
     }, "subject"),
     **alike(SourceUnreachable, "is the server running?", "the connection broke", LOST),
+    **alike(SourceFull, SEE_LIMITS, "the server takes no more connections now", NONE_LEFT),
     **alike(SourceUnreachable, FULL, "the server cannot serve us now", BUSY),
     **meanings(ViewBroken, RUN, {NO_SYNTAX: "the server cannot parse it"}),
 }  # fmt: skip

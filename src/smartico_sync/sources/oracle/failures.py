@@ -8,7 +8,7 @@ import ssl
 
 import oracledb
 
-from smartico_sync.errors import SourceCancelled, SourceError, SourceRefused, SourceUnreachable, ViewBroken
+from smartico_sync.errors import SourceCancelled, SourceError, SourceFull, SourceRefused, SourceUnreachable, ViewBroken
 from smartico_sync.sources.kit.failures import COMPARE, TOO_SLOW, alike, failure_of, meanings
 from smartico_sync.sources.kit.network_failures import LESS, Hints, broken, unreachable
 
@@ -16,10 +16,13 @@ __all__ = ["failure", "number"]
 
 NOT_ALLOWED = (1031, 1039, 1720, 41900)
 READ_ONLY = (1456, 16000)
+NONE_LEFT = (18, 20, 2391, 12516, 12518, 12519, 12520)
 BUSY = (
-    18, 20, 1033, 1034, 1035, 1089, 1090, 1109, 1219, 2391, 10458, 12516, 12518, 12519, 12520, 12521, 12526, 12527, 12528,
-    12537, 12564, 12571, 24454,
+    1033, 1034, 1035, 1089, 1090, 1109, 1219, 10458, 12521, 12526, 12527, 12528, 12537, 12564, 12571, 24454,
 )  # fmt: skip
+SEE_LIMITS = (
+    "see its processes and sessions, and SESSIONS_PER_USER of the user's profile; `pool:` of the source asks for fewer"
+)
 FULL = "is it starting up, shutting down, mounted only, or full? see the processes and sessions parameters"
 UNREGISTERED = "check the name in the url with `lsnrctl services`; a database that starts up registers within a minute"
 TABLE = {
@@ -75,6 +78,7 @@ TABLE = {
     **meanings(ViewBroken, "GRANT READ on it to the user, or compare its name with views.yaml: `smartico-sync check`", {
         942: "does not exist, or the user may not read it",
     }, "subject"),
+    **alike(SourceFull, SEE_LIMITS, "the server takes no more connections now", NONE_LEFT),
     **alike(SourceUnreachable, FULL, "the server cannot serve us now", BUSY),
     **meanings(SourceUnreachable, UNREGISTERED, {
         12514: "the listener does not know the service", 12505: "the listener does not know the SID",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from smartico_sync.errors import SourceCancelled, SourceError, SourceRefused, SourceUnreachable, ViewBroken
+from smartico_sync.errors import SourceCancelled, SourceError, SourceFull, SourceRefused, SourceUnreachable, ViewBroken
 from smartico_sync.sources.kit.failures import COMPARE, SEE_ROW, TOO_SLOW, Meaning, alike, failure_of, meanings
 from smartico_sync.sources.kit.network_failures import LESS, Hints, unreachable
 
@@ -11,7 +11,12 @@ __all__ = ["connecting", "failure"]
 HINTS = Hints(tls=f"`sslrootcert` names the authority of the server's certificate{LESS}")
 # What libpq says where the server asks for another way to log in than `require_auth` grants.
 NOT_GRANTED, CLEAR_TEXT = "authentication method requirement", "requested a cleartext password"
-BUSY = ("starting up", "shutting down", "not yet accepting", "recovery mode", "too many", "remaining connection slots")
+BUSY = ("starting up", "shutting down", "not yet accepting", "recovery mode")
+FULL = ("too many", "remaining connection slots")
+NONE_LEFT = "the server takes no more connections now"
+SEE_LIMITS = (
+    "see its max_connections, and the CONNECTION LIMIT of user and database; `pool:` of the source asks for fewer"
+)
 CONVERT = "convert it in the view: convert_from(column::bytea, 'LATIN1') for a database whose encoding is SQL_ASCII"
 SEE_CAST = "SELECT from the view by hand to see the row; let the view cast only what it can, such as CASE WHEN x ~ '^[0-9]+$' THEN x::bigint END"
 # By SQLSTATE, or by its class.
@@ -33,6 +38,7 @@ TABLE = {
     **meanings(SourceRefused, "check the url", {
         "3D000": "the database does not exist", "25006": "the session is read-only", "28": "the login is refused",
     }),
+    **alike(SourceFull, SEE_LIMITS, NONE_LEFT, ("53300",)),
     **alike(SourceUnreachable, "is it starting up?", "the server cannot serve us now", ("08", "57P", "53")),
     **alike(ViewBroken, COMPARE, "", ("42", "3F")),
     # These messages quote the value that failed.
@@ -70,10 +76,10 @@ def connecting(error: BaseException, code: str | None, message: str, place: str)
         )
     if not lines:
         return unreachable(error, place, HINTS)
+    if any(word in lines[-1] for word in FULL):
+        return SourceFull(f"{place}: {NONE_LEFT}", hint=SEE_LIMITS)
     if any(word in lines[-1] for word in BUSY):
-        return SourceUnreachable(
-            f"{place}: the server takes no connection now", hint="is it starting up, or full? see max_connections"
-        )
+        return SourceUnreachable(f"{place}: the server takes no connection now", hint="is it starting up?")
     reason = lines[-1].partition("FATAL:")[2].strip() or "the login is refused"
     return SourceRefused(
         f"{place}: {reason}",
