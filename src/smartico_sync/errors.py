@@ -54,6 +54,7 @@ __all__ = [
     "ExitCode",
     "MessagesLost",
     "PositionMoved",
+    "PositionUnfit",
     "RowsRefused",
     "RowsTooWide",
     "RowsUnusable",
@@ -200,6 +201,10 @@ class ViewBroken(SourceError):
 
 class ViewAltered(ViewBroken):
     """The view has other columns than it was described with; what was read of it meanwhile counts for nothing."""
+
+
+class PositionUnfit(ViewBroken):
+    """What stands in a position is no value of its column's type."""
 
 
 class ViewHalted(SyncError):

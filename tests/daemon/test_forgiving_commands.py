@@ -199,6 +199,24 @@ def test_a_trace_says_when_and_ends_with_a_code(stopped, postgresql):
     wrong = stopped.sync("trace", "deposits", "x7")
     assert wrong.returncode == 2
     assert "'x7' is no transaction_id: the column's type is bigint" in wrong.stderr
+    wide = stopped.sync("trace", "deposits", "9" * 20)
+    assert wide.returncode == 2
+    assert f"'{'9' * 20}' is no key of deposits: transaction_id bigint" in wide.stderr
+    assert "rewind" not in wide.stderr
+
+
+def test_a_row_that_was_sent_out_of_the_order_is_accounted_for(operator, postgresql):
+    """Dated ahead of the clock, or without a cursor: it was acknowledged, though it has no place in the ledger yet."""
+    postgresql.execute(*DEPOSITS)
+    insert(postgresql, 1, at="now() + interval '1 day'")
+    insert(postgresql, 2, at="NULL")
+    operator.configure(postgresql.url, f"  - {VIEW % ', on_null_cursor: send'}\n")
+    assert operator.sync("run", "--once").returncode == 0
+    ahead, nowhere = (operator.sync("trace", "deposits", key) for key in ("1", "2"))
+    assert (ahead.returncode, nowhere.returncode) == (0, 0)
+    assert "acknowledged before its time" in ahead.stdout
+    assert "without a cursor, and acknowledged" in nowhere.stdout
+    assert "is compared when its time has come" in operator.sync("reconcile").stdout
 
 
 def test_a_trace_of_a_row_that_was_given_up_says_since_when(given_up):

@@ -59,6 +59,7 @@ def test_the_log_of_a_daemon_is_a_record(logged, operator, postgresql):
     assert operator.sync("log-level", "info").returncode == 0
     assert operator.sync("log-level", "loud").returncode == 2
     assert operator.sync("log-level", "--for", "1h").returncode == 2
+    assert operator.sync("log-level", "debug", "--for", "200000d").returncode == 2
     assert operator.sync("watermark", "rewind", "deposits", "--to", "2126-01-01T00:00:00", "--yes").returncode == 0
     until(lambda: len(logged("operator")) == 4)
     assert "to 2126-01-01" in logged("operator")[3]["plan"]

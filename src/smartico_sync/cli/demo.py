@@ -17,7 +17,7 @@ from smartico_sync.cli.check_machine import taken
 from smartico_sync.cli.run_reports import Reports
 from smartico_sync.cli.serving import serve
 from smartico_sync.config import load
-from smartico_sync.config.units import Milliseconds
+from smartico_sync.config.units import WAIT_MS, Milliseconds
 from smartico_sync.daemon.ending import Ending
 from smartico_sync.daemon.scheduler import Scheduler
 from smartico_sync.daemon.wiring import assemble, endpoint_of
@@ -106,7 +106,7 @@ def seconds_of(duration: str | None) -> float | None:
     if duration is None:
         return None
     try:
-        return (Milliseconds().parse(duration) or 0) / 1000
+        return (Milliseconds(at_most=WAIT_MS).parse(duration) or 0) / 1000
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--for") from None
 

@@ -154,6 +154,8 @@ def found_of(context: OperatorContext, view: View, low: str | None, high: str | 
 
 def why_nothing(row: ViewRow) -> str:
     """Why nothing of a view can be compared."""
+    if row.watermark is None and any(row.counts.get(name, 0) for name in ("delivered", "duplicate")):
+        return "what was delivered is dated ahead of the clock, or has no cursor: it is compared when its time has come"
     if row.watermark is None:
         return "nothing was delivered yet; next: smartico-sync status"
     return f"nothing of that lies at or below its watermark, {printable(row.watermark.cursor)}"

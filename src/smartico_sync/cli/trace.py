@@ -21,7 +21,7 @@ from smartico_sync.core.mapping import events
 from smartico_sync.core.messages.message import split_place
 from smartico_sync.core.printable import printable
 from smartico_sync.daemon.operations import BEGIN_VIEW
-from smartico_sync.errors import ConfigError, ExitCode
+from smartico_sync.errors import ConfigError, ExitCode, PositionUnfit
 from smartico_sync.state.ledger import BUCKET_MS
 from smartico_sync.tracking.prepared_view import pipeline_options
 from smartico_sync.tracking.profile_comparison import ProfileComparison
@@ -131,11 +131,14 @@ def rows_in_source(context: OperatorContext, view: View, store: Store, key: tupl
     with context.source(view) as (source, prepared):
         check_key(prepared.relation, key)
         typed = as_typed(prepared.relation, key)
-        with source.reading(prepared.relation) as reading:
-            rows = reading.by_key([key])
-            if not rows.height:
-                rows = reading.by_written_key(typed)
-            clock_ms = reading.clock_ms
+        try:
+            with source.reading(prepared.relation) as reading:
+                rows = reading.by_key([key])
+                if not rows.height:
+                    rows = reading.by_written_key(typed)
+                clock_ms = reading.clock_ms
+        except PositionUnfit:
+            raise unfit(prepared.relation, key) from None
         found = [told(store, prepared, rows, place) for place in range(rows.height)]
         if prepared.mapping.kind.role == "profile" and row is not None:
             options = pipeline_options(context.configuration, view, prepared)
@@ -143,6 +146,15 @@ def rows_in_source(context: OperatorContext, view: View, store: Store, key: tupl
             for each in found:
                 each["changed"] = any(position.cursor == each["cursor"] for position in changed)
     return found
+
+
+def unfit(relation: Relation, key: tuple[str, ...]) -> ConfigError:
+    """No row of the view can have this key."""
+    columns = [column for name in relation.key if (column := relation.column(name)) is not None]
+    types = ", ".join(f"{column.name} {column.type}" for column in columns)
+    return ConfigError(
+        f"{printable(' '.join(key))!r} is no key of {relation.name}: {types}", hint="write what that type can hold"
+    )
 
 
 def check_key(relation: Relation, key: tuple[str, ...]) -> None:
@@ -196,12 +208,15 @@ def told(store: Store, prepared: PreparedView | PreparedStream, rows: pl.DataFra
     counted = store.ledger_counts(view, bucket, bucket + BUCKET_MS).get_column("n").sum() if at is not None else 0
     pruned = when is None and store.ledger_between(view, bucket, bucket + BUCKET_MS).height < counted
     there = when is not None and number in store.there_at_start(view).to_list()
+    # The ledger has what is delivered in order; what went out of it is remembered apart, until the order comes to it.
+    apart = store.sent_without(view) if one.get_column("@cursor")[0] is None else store.ahead(view)
+    early = when is None and apart is not None and number in apart.to_list()
     mapped = events(prepared.mapping, one)
     event = mapped.events.frame.select(EID, TYPE, DATE, POSITION).to_dicts()
     return {
         "key": [one.get_column(f"@key.{part}")[0] for part in range(len(prepared.relation.key))],
         "cursor": one.get_column("@cursor")[0],
-        "acknowledged": when is not None and not there,
+        "acknowledged": early or (when is not None and not there),
         "acknowledged_at": "" if when is None or there else moment(when),
         "changed": False,
         "keys": "pruned" if pruned else "kept",
@@ -223,7 +238,8 @@ def show(
         echo(f"{called}: the source has no such row")
     for row in found:
         if row["cursor"] is None:
-            echo(f"{called}: in the source, without a cursor: see `on_null_cursor`")
+            sent = ", and acknowledged" if row["acknowledged"] else ""
+            echo(f"{called}: in the source, without a cursor{sent}: see `on_null_cursor`")
             continue
         itself = printable(f"{name} {' '.join(row['key'])}")
         if row["cursor"]:
@@ -231,7 +247,8 @@ def show(
             echo(f"{itself}: in the source at {printable(row['cursor'])}{', ' if event else ''}{event}")
         else:
             echo(f"{itself}: a message that the broker does not show any more")
-        said = f"acknowledged at {row['acknowledged_at']}" if row["acknowledged"] else "not acknowledged"
+        when = f"at {row['acknowledged_at']}" if row["acknowledged_at"] else "before its time, which is still to come"
+        said = f"acknowledged {when}" if row["acknowledged"] else "not acknowledged"
         if not row["acknowledged"] and row["keys"] == "pruned":
             said += ", or longer ago than the ledger keeps keys"
         if row["changed"]:

@@ -12,7 +12,7 @@ import polars as pl
 
 from smartico_sync.core.few_texts import FEW
 from smartico_sync.core.relation import Snapshot
-from smartico_sync.errors import SourceError, ViewBroken
+from smartico_sync.errors import PositionUnfit, SourceError, ViewBroken
 from smartico_sync.sources.kit.frames import with_reasons
 from smartico_sync.sources.kit.positions import compared
 from smartico_sync.sources.postgresql.digests import FIRST_TO_HASH, digest_of, told
@@ -193,7 +193,7 @@ class PostgresReading(ColumnReading[Session]):
         """The texts of positions."""
         return series if self._bytes == "text" else series.str.replace_all(NO_TEXT, "\ufffd", literal=True)
 
-    def _no_position(self, values: Mapping[str, str | int]) -> ViewBroken | None:
+    def _no_position(self, values: Mapping[str, str | int]) -> PositionUnfit | None:
         """After a failure: whether it was a value of the position that is none of its column's."""
         for parameter, text in values.items():
             column = compared(self.relation, parameter)
@@ -204,7 +204,7 @@ class PostgresReading(ColumnReading[Session]):
                 self.session.begin(self.what)
                 self.session.run(f"SELECT {literal(text)}::{column.type}", self.what)
             except ViewBroken:
-                return ViewBroken(
+                return PositionUnfit(
                     f"{self.what}: its position holds what is no {column.type}, the type that {column.name} has now",
                     hint=f"place it anew: smartico-sync watermark rewind {self.relation.name} --to …",
                 )
