@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
 import subprocess
@@ -431,3 +432,21 @@ def test_nonsense_leaves_no_file_behind(stopped, words, told):
         file: file.read_bytes() for file in stopped.home.rglob("*") if file.is_file() and "sync.db" not in file.name
     }
     assert after == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "command", ["status", "reload", "dead-letters list", "watermark show", "reconcile", "state compact"]
+)
+def test_commands_of_another_user_are_told_whose_they_are(stopped, command):
+    """The service's directory is its user's alone: no command of somebody else ends in an internal error."""
+    folder = stopped.home / "state"
+    words = [sys.executable, "-m", "smartico_sync", *command.split(), "--config", str(stopped.config)]
+    if os.geteuid() == 0:  # root without its privileges may do what others may
+        os.chown(folder, 65534, 65534)
+        words = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", *words]
+    folder.chmod(0o700 if os.geteuid() == 0 else 0)
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=90)
+    folder.chmod(0o700)
+    assert done.returncode == 5, done.stderr
+    assert "next: type the command as the daemon's user, or as root" in done.stderr

@@ -14,7 +14,7 @@ import click
 from smartico_sync import __version__
 from smartico_sync.cli.loading import loading
 from smartico_sync.cli.output import echo_lines, secho
-from smartico_sync.errors import ExitCode, SyncError, Unexpected
+from smartico_sync.errors import ExitCode, StateUnwritable, SyncError, Unexpected
 
 __all__ = ["app", "main"]
 
@@ -113,9 +113,19 @@ def main() -> NoReturn:
     except Exception as error:
         if os.environ.get("SYNC_DEBUG"):
             raise
-        report(Unexpected(error))
-        code = ExitCode.INTERNAL
+        told = not_ours(error) or Unexpected(error)
+        report(told)
+        code = told.exit_code
     sys.exit(int(code or 0))
+
+
+def not_ours(error: Exception) -> SyncError | None:
+    """A file that this user may not use, wherever it was met: a mistake of the command, and none of the program."""
+    if not isinstance(error, PermissionError) or not error.filename:
+        return None
+    from smartico_sync.state.key_file import AS_WHOM  # noqa: PLC0415 - not before it is met
+
+    return StateUnwritable(f"{error.filename}: {(error.strerror or '').lower()}", hint=AS_WHOM)
 
 
 def keep_standard_streams() -> None:

@@ -13,6 +13,7 @@ from smartico_sync.config.units import WAIT_MS, Milliseconds
 from smartico_sync.daemon import asking
 from smartico_sync.errors import ConfigError
 from smartico_sync.observe.logs import LEVELS
+from smartico_sync.state.key_file import is_there
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +38,7 @@ def log_level(level: str | None, duration: str | None, path: Path, as_json: bool
         raise click.BadParameter(str(error), param_hint="--for") from None
     if seconds is not None and level is None:
         raise click.UsageError("--for needs a level: smartico-sync log-level debug --for 10m")
-    if not asking.socket_path(context.state.path).exists():
+    if not is_there(asking.socket_path(context.state.path)):
         raise ConfigError(f"no daemon works with {context.state}", hint=f"smartico-sync run --config {path}")
     found = asking.ask(context.state.path, "log-level", {"level": level, "seconds": seconds})
     if as_json:

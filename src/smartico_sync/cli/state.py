@@ -19,7 +19,7 @@ from smartico_sync.config.state_checks import is_server, shown_state
 from smartico_sync.daemon.state_place import secret_in, server_at
 from smartico_sync.errors import ConfigError, StateError
 from smartico_sync.state import recovery
-from smartico_sync.state.key_file import write_secret
+from smartico_sync.state.key_file import is_there, write_secret
 from smartico_sync.state.moving import move as moved
 from smartico_sync.state.place import FilePlace
 
@@ -147,7 +147,7 @@ def compact(path: Path) -> None:
             hint="if it does not, see to its autovacuum; VACUUM FULL takes a lock",
         )
     file = context.state.path
-    before = file.stat().st_size if file.exists() else 0
+    before = file.stat().st_size if is_there(file) else 0
     recovery.compact(file)
     after = file.stat().st_size
     echo(f"{context.state}: {before / 1e6:,.1f} MB before, {after / 1e6:,.1f} MB now")

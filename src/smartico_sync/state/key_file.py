@@ -21,12 +21,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = [
+    "AS_WHOM",
     "BEGIN_STATE",
     "SECRET_BYTES",
     "KeyFile",
     "SecretPlace",
     "blank",
     "higher",
+    "is_there",
     "key_path",
     "new_key_file",
     "own_like",
@@ -36,6 +38,7 @@ __all__ = [
 ]
 
 BEGIN_STATE = "smartico-sync run begins it; if a daemon runs already, it has another `state:`: use its views.yaml"
+AS_WHOM = "type the command as the daemon's user, or as root"
 SECRET_BYTES = 32  # the key size of every keyed hash in use
 SecretPlace = Literal[
     "beside",  # in the key file
@@ -59,6 +62,14 @@ class KeyFile(Discreet, frozen=True):
     generations: Mapping[str, int] = field(default_factory=dict)
     place: SecretPlace = "beside"
     opened: int = 0
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is a file. Raises StateUnwritable where this user may not look."""
+    try:
+        return path.exists()
+    except PermissionError:
+        raise StateUnwritable(f"{path.parent} is not for this user to look into", hint=AS_WHOM) from None
 
 
 def key_path(state: Path) -> Path:

@@ -13,7 +13,7 @@ from typing import Self
 from msgspec import Struct
 
 from smartico_sync.errors import StateLocked, StateUnwritable
-from smartico_sync.state.key_file import own_like
+from smartico_sync.state.key_file import is_there, own_like
 
 __all__ = ["ProcessLock"]
 
@@ -75,7 +75,7 @@ class ProcessLock:
 
     def __init__(self, state: Path) -> None:
         path = state.with_name(state.name + ".lock")
-        new = not path.exists()
+        new = not is_there(path)
         try:
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:

@@ -13,6 +13,7 @@ from smartico_sync.state.database import connect, create, examine, restore_hint,
 from smartico_sync.state.key_file import (
     BEGIN_STATE,
     KeyFile,
+    is_there,
     key_path,
     new_key_file,
     own_like,
@@ -51,7 +52,7 @@ def found_or_first(path: Path, apart: bytes | None = None) -> KeyFile:
     key = key_path(path)
     if path.is_dir():
         raise StateUnwritable(f"{path} is a directory", hint="name a file under `state:`")
-    if path.exists():
+    if is_there(path):
         return settled(key, apart) if key.exists() else complete_first(path, apart)
     if key.exists():
         raise gone(path)

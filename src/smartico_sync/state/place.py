@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from smartico_sync.core.discreet import Discreet
 from smartico_sync.errors import StateUnwritable
-from smartico_sync.state.key_file import key_path, read_key_file
+from smartico_sync.state.key_file import is_there, key_path, read_key_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -50,7 +50,7 @@ class FilePlace(Discreet, frozen=True):
     @property
     def there(self) -> bool:
         """Whether there is anything of a state, sound or not."""
-        return self.path.exists() or key_path(self.path).exists()
+        return is_there(self.path) or is_there(key_path(self.path))
 
     def open(self, access: Access = "write") -> Store:
         """Open it; see `Store.open`."""

@@ -23,7 +23,7 @@ from smartico_sync.state.database import (
     transaction,
     translated,
 )
-from smartico_sync.state.key_file import key_path, read_key_file, write_key_file
+from smartico_sync.state.key_file import is_there, key_path, read_key_file, write_key_file
 from smartico_sync.state.lock import ProcessLock
 from smartico_sync.state.migrations import migrate
 from smartico_sync.state.profile_log import SLICE
@@ -81,7 +81,7 @@ class StateFile:
     def open(cls, path: Path, access: Access, apart: bytes | None) -> StateFile:
         """Open the state at `path`, making it (and its directory) at the very first start. See `Store.open`."""
         if access == "read":
-            if not path.exists():
+            if not is_there(path):
                 if key_path(path).exists():
                     raise opening.gone(path)
                 raise opening.never_was(path)
