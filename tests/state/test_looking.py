@@ -51,3 +51,16 @@ def test_any_other_file_that_is_refused_is_named():
     assert told.message == "/somewhere/file: permission denied"
     assert not_ours(PermissionError(1, "Operation not permitted")) is None
     assert not_ours(KeyError("x")) is None
+
+
+def test_a_disk_that_is_full_and_a_folder_that_is_gone_are_told(tmp_path, monkeypatch):
+    """Where the output goes, or where the command was typed: neither wants a report to us."""
+    full = not_ours(OSError(28, "No space left on device"))
+    assert full is not None
+    assert (full.message, full.hint) == ("the output: no space left on device", "make room there, and type it again")
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    gone = not_ours(FileNotFoundError(2, "No such file or directory"))
+    assert gone is not None
+    assert (int(gone.exit_code), gone.hint) == (2, "cd into another one, and type it again")

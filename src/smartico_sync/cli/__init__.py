@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import signal
@@ -14,7 +15,7 @@ import click
 from smartico_sync import __version__
 from smartico_sync.cli.loading import loading
 from smartico_sync.cli.output import echo_lines, secho
-from smartico_sync.errors import ExitCode, StateUnwritable, SyncError, Unexpected
+from smartico_sync.errors import ConfigError, ExitCode, StateUnwritable, SyncError, Unexpected
 
 __all__ = ["app", "main"]
 
@@ -44,6 +45,8 @@ COMMANDS = {
     "sandbox": ("sandbox", "A local ingest API to try things on."),
     "demo": ("demo", "A casino, the daemon and the sandbox at once."),
 }
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 EPILOG = """\b
 First steps:
@@ -120,12 +123,21 @@ def main() -> NoReturn:
 
 
 def not_ours(error: Exception) -> SyncError | None:
-    """A file that this user may not use, wherever it was met: a mistake of the command, and none of the program."""
+    """What the machine refuses, wherever it was met: a file of another user, room, a folder that is gone; no mistake of the program."""
+    if not isinstance(error, OSError):
+        return None
+    try:
+        os.getcwd()  # noqa: PTH109 - asked, and not used
+    except FileNotFoundError:
+        return ConfigError("the folder in which this was typed is gone", hint="cd into another one, and type it again")
+    told = f"{error.filename or 'the output'}: {(error.strerror or '').lower()}"
+    if error.errno in FULL:
+        return StateUnwritable(told, hint="make room there, and type it again")
     if not isinstance(error, PermissionError) or not error.filename:
         return None
     from smartico_sync.state.key_file import AS_WHOM  # noqa: PLC0415 - not before it is met
 
-    return StateUnwritable(f"{error.filename}: {(error.strerror or '').lower()}", hint=AS_WHOM)
+    return StateUnwritable(told, hint=AS_WHOM)
 
 
 def keep_standard_streams() -> None:
