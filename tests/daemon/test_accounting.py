@@ -66,6 +66,69 @@ def test_rows_that_were_given_up_are_not_called_acknowledged(operator, replica):
         assert "read, and not accepted" in traced if command == "list" else "given up and dropped by hand" in traced
 
 
+@pytest.fixture(params=["rewind", "backfill"])
+def again(request, operator, replica):
+    """Three deposits, to be sent, and sent again, by this door; returns the exit code. `execute` changes the source."""
+
+    def sent():
+        if request.param == "backfill":
+            return operator.sync("backfill", "deposits", "--from", "first").returncode
+        if counts(operator)[0]:
+            assert operator.sync("watermark", "rewind", "deposits", "--to", "first").returncode == 0
+        return operator.sync("run", "--once").returncode
+
+    view = BY_ID if request.param == "rewind" else BY_ID.replace("cursor: id", "cursor: id, start_from: now")
+    sent.execute = replica(DEPOSITS, view)
+    sent.execute("INSERT INTO deposits (id, transaction_id) VALUES (1, 'a'), (2, 'b'), (3, 'c')")
+    if request.param == "backfill":
+        assert operator.sync("run", "--once").returncode == 0
+    return sent
+
+
+def counts(operator):
+    """What the state says became of the rows, and the dead letters that it holds."""
+    shown = json.loads(operator.sync("watermark", "show", "--json").stdout or "[{}]")[0].get("counts")
+    return shown, json.loads(operator.sync("dead-letters", "list", "--json").stdout or "[]")
+
+
+@pytest.mark.slow
+def test_what_was_given_up_and_is_read_again_is_what_becomes_of_it_now(operator, again):
+    """Refused again it is one dead letter, as before; accepted it is none, and no surface says that it was given up."""
+    again.execute("UPDATE deposits SET deposit_amount = 'much' WHERE transaction_id = 'b'")
+    assert again() == 6
+    before = counts(operator)[1]
+    assert again() == 6
+    told, listed = counts(operator)
+    assert [each["id"] for each in listed] == [before[0]["id"]]
+    assert (told["read"], told["delivered"], told["dead_lettered"], told["duplicate"]) == (5, 2, 1, 2)
+    again.execute("UPDATE deposits SET deposit_amount = '7' WHERE transaction_id = 'b'")
+    assert again() == 0
+    told, listed = counts(operator)
+    assert listed == []
+    assert (told["read"], told["delivered"], told["dead_lettered"], told["duplicate"]) == (7, 3, 0, 4)
+    traced = operator.sync("trace", "deposits", "b").stdout
+    assert "given up" not in traced
+    assert "not accepted" not in traced
+    assert json.loads(operator.sync("status", "--json").stdout)["views"][0]["dead"] == {}
+
+
+@pytest.mark.slow
+def test_rows_that_wait_and_are_read_again_wait_as_before(operator, again):
+    """Each of them once, for the reason that it had, and in its order."""
+    operator.sandbox.set_faults(["unknown-users"])
+    again()
+    waits = {"read": 3, "parked": 3}
+    assert counts(operator)[0] == waits
+    again()
+    told = json.loads(operator.sync("status", "--json").stdout)["views"][0]["parked"]
+    assert (counts(operator)[0], sum(told.values())) == (waits, 3)
+    assert "10001" in told
+    operator.sandbox.set_faults([])
+    until(lambda: operator.sync("run", "--once").returncode == 0 and len(operator.accepted()) == 3)
+    assert [each["payload"]["acc_last_transaction_id"] for each in operator.accepted()] == ["a", "b", "c"]
+    assert counts(operator)[0]["parked"] == 0
+
+
 def test_a_profile_that_changed_quietly_is_not_called_acknowledged(operator, replica):
     """What changed without moving its cursor is found by the comparison and by trace, and sent on request."""
     execute = replica(PLAYERS, "  - {name: players, source: db, relation: players, kind: users, cursor: dt}\n")

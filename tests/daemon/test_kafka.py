@@ -115,6 +115,28 @@ def test_preview_shows_the_body(topic):
 
 
 @pytest.mark.slow
+def test_what_was_given_up_and_is_read_again_is_what_becomes_of_it_now(topic):
+    """Refused again after a rewind it is given up once, as before; accepted it is no dead letter any more."""
+
+    def counts():
+        shown = json.loads(topic.operator.sync("watermark", "show", "--json").stdout)[0]["counts"]
+        return shown["read"], shown.get("delivered", 0), shown["dead_lettered"]
+
+    topic.put(bet(1), b"{broken", bet(2))
+    topic.operator.sandbox.set_faults(["refuse=1"])
+    for _ in range(2):
+        assert topic.operator.sync("run", "--once").returncode == 6
+        assert counts() == (3, 0, 3)
+        assert len(json.loads(topic.operator.sync("dead-letters", "list", "--json").stdout)) == 3
+        assert topic.operator.sync("watermark", "rewind", "bets", "--to", "first").returncode == 0
+    topic.operator.sandbox.set_faults([])
+    assert topic.operator.sync("run", "--once").returncode == 6
+    assert counts() == (3, 2, 1)
+    (letter,) = json.loads(topic.operator.sync("dead-letters", "list", "--json").stdout)
+    assert letter["code"] == 0
+
+
+@pytest.mark.slow
 def test_a_rewind_sends_again_under_the_same_ids(topic):
     """By offset, or to the first message; what is sent again counts once."""
     topic.put(*(bet(n) for n in range(5)))

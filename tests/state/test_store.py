@@ -131,6 +131,17 @@ def test_what_is_known_of_an_undelivered_row_comes_back_as_it_was(store, parked,
     assert store.waiting_players("bets") == {2**64 - 1}
 
 
+def test_what_is_undelivered_is_found_by_where_it_stands(store, parked, dead_letter):
+    """Parked rows and dead letters of a view at some positions, whatever signs these hold."""
+    odd = "7'\"\\ü😀"
+    waits, gone = parked("1"), dead_letter(odd)
+    store.commit(Commit("bets", 1, parked=(waits, parked("2")), dead_letters=(gone, dead_letter("3"))))
+    asked = [waits.row.position, gone.row.position, Position("c", ("9",))]
+    assert store.undelivered("bets", asked) == [replace(waits, id=1), replace(gone, id=3)]
+    assert store.undelivered("users", asked) == store.undelivered("bets", []) == []
+    assert len(store.undelivered("bets")) == 4
+
+
 def test_rewind(store, rows, profiles):
     """A rewound view starts over from there: the ledger behind it stays, what is above it may be delivered again."""
     store.commit(Commit("bets", 1, Position("9"), Position("9"), "late", profiles([1]), rows([1, 2, 3], [10, 20, 30])))

@@ -40,6 +40,7 @@ __all__ = [
     "Outcome",
     "Retried",
     "build_commit",
+    "contents",
     "due_at_once",
     "given_up",
     "judge_rows",

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "as_position",
     "as_text",
+    "at_places",
     "counts",
     "dead",
     "discard",
@@ -151,6 +152,25 @@ def due(connection: Statements, view_no: int, due_ms: int, limit: int, owner: UU
         if found:
             return [ParkedRow(undelivered(*row[7:]), *row[:7]) for row in found]
     return []
+
+
+def at_places(
+    connection: Statements, view_no: int, positions: Iterable[Position] | None
+) -> list[DeadLetter | ParkedRow]:
+    """Read what was given up, or waits, of the rows at these positions (None: of all rows)."""
+    some = "" if positions is None else "AND l.position IN (SELECT CAST(value AS TEXT) FROM json_each(?)) "
+    asked = () if positions is None else (json.dumps([as_text(position) for position in positions]),)
+    found = connection.execute(
+        f"SELECT {STAGE}, l.next_try_ms, l.deadline_ms, l.tries, l.id, {ROW} FROM letter l JOIN view v ON v.no = l.view_no "  # noqa: S608 - constants
+        f"WHERE l.view_no = ? {some}ORDER BY l.id",
+        (view_no, *asked),
+    )
+    return [
+        ParkedRow(undelivered(*rest), code, reason, at_ms, due_ms, deadline_ms, tries, number)
+        if due_ms is not None
+        else DeadLetter(undelivered(*rest), code, reason, at_ms, number)
+        for code, reason, at_ms, due_ms, deadline_ms, tries, number, *rest in found
+    ]
 
 
 def waits(connection: Statements) -> bool:

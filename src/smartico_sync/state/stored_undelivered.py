@@ -10,6 +10,7 @@ from smartico_sync.state.stored_views import StoredViews
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from smartico_sync.core.position import Position
     from smartico_sync.core.records import DeadLetter, ParkedRow
 
 __all__ = ["StoredUndelivered"]
@@ -98,6 +99,12 @@ class StoredUndelivered(StoredViews):
         with self.reading() as connection:
             parked = self.owner is not None or self._waits(connection)
             return dead_letters.due(connection, number, due_ms, limit, self.owner) if parked else []
+
+    def undelivered(self, view: str, positions: Sequence[Position] | None = None) -> list[DeadLetter | ParkedRow]:
+        """Return what was given up, or waits, of the rows at these positions (None: of all rows), ascending by id."""
+        number = self.number(view)
+        with self.reading() as connection:
+            return dead_letters.at_places(connection, number, positions)
 
     def parked_since(self, view: str) -> int:
         """Return since when (epoch ms) the parked row that waits longest has been waiting; 0 when none is."""

@@ -251,7 +251,7 @@ class Backfills:
         receipt: Receipt,
     ) -> None:
         """Commit an acknowledged page. Raises RowsRefused when it is refused as a whole."""
-        commit = workplace.sender.outcome(session, batch, receipt)
+        commit = workplace.sender.outcome(session, batch, receipt, "again")
         step = Step(backfill.id, position_at(rows, rows.height - 1), rows.height)
         # The anchors are the live rows, and what the ledger counted once it does not count again.
         commit = replace(commit, ledger=self.uncounted(backfill.view, batch.ledger), anchors=(), step=step)

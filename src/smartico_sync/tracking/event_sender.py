@@ -11,7 +11,8 @@ from msgspec.structs import replace
 
 from smartico_sync.core.outbox import packed
 from smartico_sync.core.outcome import NOT_RETRIED, build_commit
-from smartico_sync.core.pipeline import optional_properties, prepare, without_automation
+from smartico_sync.core.pipeline import optional_properties, positions_of, prepare, without_automation
+from smartico_sync.core.read_again import settled_anew
 from smartico_sync.core.reason_codes import UNKNOWN_BRAND, UNKNOWN_USER
 from smartico_sync.core.recent_outcomes import PageOutcome, RecentOutcomes, outcome_of
 from smartico_sync.core.records import Holds
@@ -58,6 +59,7 @@ class EventSender:
         self._tools = tools
         self._name = tools.view.name
         self._waiting: frozenset[int] = frozenset()
+        self._undelivered = 0
         self._open: list[Holds] = []
         self._outbox: dict[Holds, tuple[int, ...]] = {}
         self._going_again: set[int] = set()
@@ -248,8 +250,10 @@ class EventSender:
         self._tools.store.commit(page.commit(self._name, receipt, now_ms()))
         self._going_again.discard(page.id)
 
-    def outcome(self, session: Working, batch: PreparedBatch, receipt: Receipt) -> Commit:
-        """What the receipt changes in the state.
+    def outcome(
+        self, session: Working, batch: PreparedBatch, receipt: Receipt, reads: Literal["first", "again"] = "first"
+    ) -> Commit:
+        """What the receipt changes in the state. `reads` again: some of the rows may wait, or have been given up, since before.
 
         Raises RowsRefused when most of the rows, or most of the last ones together with them, are refused: the view is
         misconfigured then, rather than its rows poisoned.
@@ -269,7 +273,10 @@ class EventSender:
                 hint=f"mend the view or its `columns:`, try with: smartico-sync preview {self._name}; or raise `max_refused:`",
             )
         self._remember(recent)
-        return commit
+        if reads == "first" or not self._undelivered:
+            return commit
+        before = self._tools.store.undelivered(self._name, positions_of(batch.places))
+        return settled_anew(commit, batch.places, before) if before else commit
 
     def _remember(self, recent: RecentOutcomes) -> None:
         """Keep what became of the last rows, and tell it."""
@@ -317,7 +324,7 @@ class EventSender:
         self._outbox.pop(batch.holds, None)
         self._tools.recorder.broken(batch.invalid)
         self._tools.recorder.stale(batch.stale)
-        self.dead_lettered += commit.counts.get("dead_lettered", 0)
+        self.dead_lettered += len(commit.dead_letters)
         self._tools.recorder.committed(commit)
         if commit.parked or commit.dead_letters or commit.resolved:
             self._tell_undelivered()
@@ -343,4 +350,6 @@ class EventSender:
         waiting = parked.get(self._name, {})
         self.unregistered = waiting.get(UNKNOWN_BRAND, 0)
         since_ms = store.parked_since(self._name) if waiting else 0
-        self._tools.recorder.letters(waiting, dead.get(self._name, {}), since_ms)
+        given_up = dead.get(self._name, {})
+        self._undelivered = sum(waiting.values()) + sum(given_up.values())
+        self._tools.recorder.letters(waiting, given_up, since_ms)

@@ -121,6 +121,13 @@ class KeyWatch:
         self._sent_ms = high
         return high
 
+    def may_be_known(self, ledger: pl.DataFrame) -> bool:
+        """Whether an earlier session may have read some of these rows: not above the place up to which it sent, or in no place."""
+        moments = ledger.get_column("cursor_ms")
+        low = moments.min()
+        before = isinstance(low, int) and self._before_ms is not None and low <= self._before_ms
+        return before or moments.null_count() > 0
+
     def answered(self, receipt: Receipt) -> Explained:
         """What the answer to the oldest page on its way says of its rows. Raises ViewMisconfigured as `compare`."""
         if not receipt.known_before:

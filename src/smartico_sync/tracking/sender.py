@@ -115,7 +115,9 @@ class Sender(EventSender):
         """Write all that the page changes in one transaction. `moved`: rows that stood elsewhere before."""
         equipment, reader = self._equipment, session.reader
         explained = session.keys.answered(receipt)
-        commit = with_duplicates(self.outcome(session, batch, receipt), explained, equipment.view.on_mutated)
+        again = self._undelivered and (read.again is not None or session.keys.may_be_known(batch.ledger))
+        commit = self.outcome(session, batch, receipt, "again" if again else "first")
+        commit = with_duplicates(commit, explained, equipment.view.on_mutated)
         if read.extra is not None:
             extra = ledger_of(read.extra, session.prepared.mapping)
             if read.ahead is None:  # rows without a cursor

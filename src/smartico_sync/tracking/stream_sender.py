@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.messages.rows import Table
     from smartico_sync.core.outbox import OutboxPage
     from smartico_sync.core.pipeline import PreparedBatch
-    from smartico_sync.core.records import Commit, ParkedRow
+    from smartico_sync.core.records import Commit, ParkedRow, ViewRow
     from smartico_sync.sources.stream import Keep, Page, Subscription
     from smartico_sync.state.stored_lanes import Claimed
     from smartico_sync.tracking.stream_session import StreamEquipment, StreamSession
@@ -103,6 +103,15 @@ class StreamSender(EventSender):
         self.skipped: Counter[str] = Counter(dict.fromkeys(SKIPS, 0))
         self.open: list[Taken] = []  # what is on its way, the first first
         self._keep: dict[str, Keep] = {}
+        self._undelivered_to: dict[str, int] = {}  # by lane, up to where messages wait or were given up
+
+    def begin(self, row: ViewRow) -> None:
+        """As of every view; messages that wait, or were given up, are read again where a lane was put back before them."""
+        super().begin(row)
+        self._undelivered_to = {}
+        for each in self._tools.store.undelivered(self._name) if self._undelivered else ():
+            lane, offset = split_place(each.row.position.cursor) if each.row.position else ("", -1)
+            self._undelivered_to[lane] = max(offset, self._undelivered_to.get(lane, -1))
 
     def page(self, session: StreamSession, taken: Taken, subscription: Subscription) -> Sent:
         """Map, diff, protect and queue messages."""
@@ -110,7 +119,8 @@ class StreamSender(EventSender):
         batch = self.prepare(session, rows, now_ms())
 
         def settle(receipt: Receipt) -> None:
-            commit = self.with_lanes(self.outcome(session, batch, receipt), taken, session)
+            commit = self.outcome(session, batch, receipt, "again" if self._may_be_known(taken) else "first")
+            commit = self.with_lanes(commit, taken, session)
             self._keep.update(taken.page.keep)
             commit = replace(commit, bodies=kept(commit, taken.table.messages, taken.page.keep))
             self._equipment.store.commit(commit)
@@ -123,6 +133,14 @@ class StreamSender(EventSender):
             self.committed(session, batch, commit)
 
         return Sent(self.queue(session, batch, old=taken.table.snapshot), settle, weight(batch.send))
+
+    def _may_be_known(self, taken: Taken) -> bool:
+        """Whether some of these messages may wait, or have been given up, since before."""
+        known = self._undelivered_to
+        if not self._undelivered or not known:
+            return False
+        messages = taken.page.messages
+        return any(offset <= known.get(lane, -1) for lane, offset in zip(messages.lanes, messages.offsets, strict=True))
 
     def claimed(self, claimed: Claimed) -> None:
         """Lanes were given that members share: what is known of them, and whether it may be compared with."""
@@ -149,11 +167,18 @@ class StreamSender(EventSender):
     def with_lanes(self, commit: Commit, taken: Taken, session: StreamSession) -> Commit:
         """The commit with how far the lanes are, and with the messages that became no rows."""
         skipped = sum(taken.table.skipped.values())
-        counts = Counter(commit.counts) + Counter({"read": skipped, "skipped": skipped})
+        counts = Counter(commit.counts)
+        counts.update({"read": skipped, "skipped": skipped})
         last = taken.steps[-1]
         # The head is only shown, and says that there was a message: `lanes` is what counts.
         head = Position(f"{last.lane}@{last.next - 1}")
-        return replace(commit, lanes=taken.steps, head=head, late=session.memory, counts=dict(counts))
+        return replace(
+            commit,
+            lanes=taken.steps,
+            head=head,
+            late=session.memory,
+            counts={name: n for name, n in counts.items() if n},
+        )
 
     def retries(
         self,
