@@ -196,6 +196,36 @@ def test_refusals_end_the_backfill_and_not_the_view(tail, postgresql):
     assert ids(tail) == [9001]
 
 
+@pytest.mark.slow
+def test_a_backfill_that_was_given_up_is_a_finding(tail, postgresql):
+    """Until another one is asked for, or it is let go; also after a restart. By hand it ends with the code of what is wrong."""
+    postgresql.execute(
+        "ALTER TABLE deposits DROP CONSTRAINT deposits_pkey",
+        "INSERT INTO deposits (transaction_id, dt_finalized, deposit_amount) "
+        "VALUES (150, timestamptz '2026-01-01Z' + 151 * interval '1 minute', 7)",
+    )
+    done = tail.sync("backfill", "deposits", "--from", "first")
+    assert done.returncode == 2, done.stdout
+    assert "the key is not unique" in done.stdout
+    daemon = tail.start("run")
+    try:
+        until(lambda: "backfill 1 was given up" in tail.sync("status").stdout)
+        told = next(
+            each for each in json.loads(tail.sync("status", "--json").stdout)["findings"] if each["code"] == "backfill"
+        )
+        assert told["subject"] == "deposits"
+        assert "smartico-sync backfill --cancel 1" in told["hint"]
+        assert tail.sync("backfill", "deposits", "--from", "first", "--to", "2026-01-01T01:00:00").returncode == 0
+        until(lambda: "given up" not in tail.sync("status").stdout.replace("given up\n", ""))
+        assert tail.sync("backfill", "deposits", "--from", "first").returncode == 0
+        until(lambda: "backfill 3 was given up" in tail.sync("status").stdout)
+        assert tail.sync("backfill", "--cancel", "3").returncode == 0
+        until(lambda: "was given up" not in tail.sync("status").stdout)
+    finally:
+        daemon.terminate()
+        daemon.wait()
+
+
 @pytest.fixture
 def profiles(operator, postgresql):
     """The daemon's parts over 2,000 players, all delivered."""

@@ -9,7 +9,7 @@ from smartico_sync.delivery.destination_status import DestinationStatus
 from smartico_sync.observe.health import Finding, assess
 from smartico_sync.observe.polls import Polls
 from smartico_sync.observe.status_page import sentence
-from smartico_sync.observe.view_status import derived
+from smartico_sync.observe.view_status import FailedBackfill, derived
 
 BEGAN = Polls.since_now(at(0))
 GOOD = ended(BEGAN.poll_began(at(10)).reading_began(at(10)), 100, at(20))
@@ -111,6 +111,18 @@ def test_rows_that_wait_say_what_the_first_of_their_player_waits_for():
         assert finding.message.startswith("42 rows wait")
         assert words in finding.message
         assert hint in finding.hint
+
+
+def test_a_backfill_that_was_given_up_is_a_finding():
+    """It was asked for, and nobody tries it again."""
+    some = view(failed_backfill=FailedBackfill(3, "the key is not unique", at(0).wall_ms))
+    health = assess([some], ())
+    (finding,) = health.findings
+    assert (finding.code, finding.severity, finding.since_ms) == ("backfill", "warning", at(0).wall_ms)
+    assert "backfill 3 was given up" in finding.message
+    assert "the key is not unique" in finding.message
+    assert "smartico-sync backfill --cancel 3" in finding.hint
+    assert health.ready == "delivering"
 
 
 def test_a_share_that_is_refused_is_a_finding():

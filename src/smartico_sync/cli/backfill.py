@@ -53,7 +53,7 @@ GLANCE_S = 0.5  # how often progress is drawn
 )
 @click.option("--resume", is_flag=True, help="Go on with what is open, here; a daemon that runs does so by itself.")
 @click.option("--list", "listing", is_flag=True, help="Show every backfill, how far it is and when it will be done.")
-@click.option("--cancel", type=int, metavar="ID", help="End one where it is.")
+@click.option("--cancel", type=int, metavar="ID", help="End one where it is, or let one go that failed.")
 @config_option
 @json_option
 def backfill(
@@ -216,8 +216,9 @@ def sent(parts: Parts, stopping: threading.Event) -> ExitCode:
         echo(f"backfill {each.id}: {told(each)}")
     if any(each.state == "open" for each in ended):
         echo("next: smartico-sync backfill --resume; a daemon goes on by itself: smartico-sync run")
-    if any(each.state == "failed" for each in ended):
-        return ExitCode.API
+    if failed := [each for each in ended if each.state == "failed"]:
+        gave_up = backfills.gave_up.get(failed[0].id)
+        return gave_up.exit_code if gave_up else ExitCode.API
     return ExitCode.DEAD_LETTERS if any(loop.standing.dead_lettered for loop in parts.loops) else ExitCode.FINE
 
 

@@ -233,10 +233,12 @@ class Operations:
         return number
 
     def cancel_backfill(self, number: int) -> str:
-        """End an open backfill where it is; its view's name."""
+        """End an open backfill where it is, or let one go that failed; its view's name."""
         view = next((each.view for each in self.store.backfills() if each.id == number), "")
         if not view or not self.store_of(view).tell_backfill(number, "cancelled", "", now_ms()):
-            raise ConfigError(f"there is no open backfill {number}", hint="smartico-sync backfill --list")
+            raise ConfigError(
+                f"there is no open backfill {number}, and none that failed", hint="smartico-sync backfill --list"
+            )
         self.wake()
         return view
 

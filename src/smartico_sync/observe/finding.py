@@ -23,6 +23,7 @@ Code = Literal[
     "alerts",
     "api_halted",
     "api_unavailable",
+    "backfill",
     "clock",
     "cluster",
     "configuration",

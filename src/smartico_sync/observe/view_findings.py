@@ -94,7 +94,7 @@ def of_view(view: ViewStatus, *, api_is_told: bool = False) -> list[Finding]:
             if better
             else Finding("warning", view.name, told, hint, code="source")
         )
-    findings += [*of_replica(view), *of_waiting(view), *of_refusals(view)]
+    findings += [*of_replica(view), *of_waiting(view), *of_refusals(view), *of_history(view)]
     if dead := sum(view.dead.values()):
         hint = f"smartico-sync dead-letters list --view {view.name}"
         told = f"{dead:,} {'row was' if dead == 1 else 'rows were'} given up (dead letters)"
@@ -195,6 +195,19 @@ def of_waiting(view: ViewStatus) -> list[Finding]:
     )
     severity: Severity = "critical" if critical else "warning"
     return [Finding(severity, view.name, told, hint, view.parked_since_ms, code="waiting")]
+
+
+def of_history(view: ViewStatus) -> list[Finding]:
+    """That a part of its history was asked for and given up."""
+    failed = view.failed_backfill
+    if failed is None:
+        return []
+    told = f"backfill {failed.id} was given up, and not all of it was sent: {failed.reason}"
+    hint = (
+        f"mend that, and ask for it again: smartico-sync backfill {view.name} --from …; "
+        f"or let it go: smartico-sync backfill --cancel {failed.id}"
+    )
+    return [Finding("warning", view.name, told, hint, failed.at_ms, code="backfill")]
 
 
 def stuck_after_ms(view: ViewStatus) -> int:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BackfillStatus",
+    "FailedBackfill",
     "LaneStatus",
     "LateStatus",
     "ReplicaStatus",
@@ -65,6 +66,14 @@ class BackfillStatus(Struct, frozen=True):
     def left_s(self) -> int | None:
         """Seconds until it is done, if nothing slows it down; None when nobody counted the rows."""
         return max(0, self.total - self.done) // self.rate if self.total else None
+
+
+class FailedBackfill(Struct, frozen=True):
+    """The view's newest backfill, given up at `at_ms`: what was asked for was not all sent, and nobody tries again."""
+
+    id: int
+    reason: str
+    at_ms: int
 
 
 class SentProperty(Struct, frozen=True):
@@ -195,6 +204,7 @@ class ViewFacts(Struct, frozen=True):
     looked: int = 0
     compared_ms: int = 0
     backfill: BackfillStatus | None = None
+    failed_backfill: FailedBackfill | None = None
     server_role: str = ""
     properties: tuple[SentProperty, ...] = ()
     stream: StreamStatus | None = None

@@ -57,9 +57,10 @@ def advance(connection: Statements, step: Step, at_ms: int) -> None:
 
 
 def tell(connection: Statements, number: int, state: BackfillState, reason: str, at_ms: int) -> bool:
-    """Change one that is open, inside the caller's transaction; whether there was one."""
+    """Change one that is open, inside the caller's transaction; whether there was one. One that failed can be cancelled, too."""
+    failed = "failed" if state == "cancelled" else "open"
     done = connection.execute(
-        "UPDATE backfill SET state = ?, reason = ?, updated_ms = ? WHERE id = ? AND state = 'open'",
-        (state, reason, at_ms, number),
+        "UPDATE backfill SET state = ?, reason = ?, updated_ms = ? WHERE id = ? AND state IN ('open', ?)",
+        (state, reason, at_ms, number, failed),
     )
     return done.rowcount > 0

@@ -118,6 +118,6 @@ class StoredHistory(StoredViews):
             )
 
     def tell_backfill(self, number: int, state: BackfillState, reason: str, at_ms: int) -> bool:
-        """Say how an open backfill stands; whether there is an open one of that id."""
+        """Say how an open backfill stands; whether there is an open one of that id, or a failed one to be cancelled."""
         with self.writing() as connection:
             return backfills.tell(connection, number, state, reason, at_ms)

@@ -25,7 +25,7 @@ from smartico_sync.errors import (
     Unexpected,
     ViewHalted,
 )
-from smartico_sync.observe.view_status import BackfillStatus
+from smartico_sync.observe.view_status import BackfillStatus, FailedBackfill
 from smartico_sync.state.ledger import BUCKET_MS
 from smartico_sync.tracking.base_loop import BACKOFF
 from smartico_sync.tracking.clocks import now_ms
@@ -110,6 +110,8 @@ class Backfills:
         self.failures: dict[int, int] = {}
         self.pruned: dict[tuple[str, int], bool] = {}
         self.told: set[str] = set()
+        self.gave_up: dict[int, SyncError] = {}
+        self.failed: dict[str, FailedBackfill] = {}
 
     def wake(self) -> None:
         """Look again at what is open; from any thread."""
@@ -139,6 +141,7 @@ class Backfills:
         for name in self.told | {each.view for each in still}:
             self.tell(name, still)
         self.told = {each.view for each in still}
+        self.tell_failed()
         if not still:
             return None
         return max(0.0, min(self.due.get(each.id, 0.0) for each in still) - time.monotonic())
@@ -283,6 +286,7 @@ class Backfills:
     def trouble(self, backfill: Backfill, error: SyncError) -> None:
         """Try again later, or give up where only a change by the operator helps."""
         if isinstance(error, ViewHalted | ConfigError):
+            self.gave_up[backfill.id] = error
             self.store.tell_backfill(backfill.id, "failed", error.message, now_ms())
             log.error("backfill.failed", view=backfill.view, reason=error.message, hint=error.hint)
             return
@@ -299,6 +303,19 @@ class Backfills:
         done, total = sum(each.done for each in mine), sum(each.total for each in mine)
         status = BackfillStatus(done, total, sum(each.rate for each in mine), mine[0].reason) if mine else None
         self.loops[name].equipment.recorder.backfilled(status)
+
+    def tell_failed(self) -> None:
+        """Say on the board which views' newest backfills were given up."""
+        newest = {each.view: each for each in self.store.backfills() if each.view in self.loops}
+        failed = {
+            name: FailedBackfill(each.id, each.reason, each.updated_ms)
+            for name, each in newest.items()
+            if each.state == "failed"
+        }
+        for name in failed.keys() | self.failed.keys():
+            if failed.get(name) != self.failed.get(name):
+                self.loops[name].equipment.recorder.backfill_failed(failed.get(name))
+        self.failed = failed
 
 
 class ViewBusy(SyncError):

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from smartico_sync.observe.polls import Instant, Polls
 from smartico_sync.observe.view_status import (
     BackfillStatus,
+    FailedBackfill,
     ReplicaStatus,
     SentProperty,
     State,
@@ -235,6 +236,10 @@ class StatusRecorder:
     def backfilled(self, backfill: BackfillStatus | None) -> None:
         """So far the view's history has come; None when none is being sent."""
         self.change(backfill=backfill)
+
+    def backfill_failed(self, failed: FailedBackfill | None) -> None:
+        """The view's newest backfill was given up; None when it was not, or another one was asked for since."""
+        self.change(failed_backfill=failed)
 
     def _poll(self, changed: Callable[[Polls, Instant], Polls]) -> None:
         """Let something happen to the polls now."""
