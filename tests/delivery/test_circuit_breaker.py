@@ -50,6 +50,27 @@ def test_a_request_holds_its_players_no_longer_for_an_api_that_answers_others():
     assert lone == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 32.0]
 
 
+def test_requests_that_fail_again_while_others_are_answered_hold_up_nobody_else():
+    """However many they are: it is theirs. Two that are no such ones, and fail among them, tell that the API is down."""
+    breaker = CircuitBreaker(dice=lambda: 0.0)
+    for number in range(20):
+        breaker.failed(0.0, attempts=2, in_flight=3, request=number, others="answered")
+        assert (breaker.state(0.0), breaker.wait_s(0.0, 3)) == ("closed", 0.0)
+    for number in (20, 21):
+        breaker.failed(0.0, attempts=0, in_flight=3, request=number)
+    assert breaker.state(0.0) == "open"
+
+
+def test_the_first_try_of_an_api_that_is_down_comes_soon_however_often_a_request_has_failed():
+    """Pauses of all grow with the tries that found it down, not with what each request had come to before."""
+    breaker = CircuitBreaker(dice=lambda: 0.0)
+    for number in range(12):
+        breaker.failed(0.0, attempts=6, in_flight=12 - number, request=number)
+    assert breaker.wait_s(0.0, 0) == 1.0
+    breaker.failed(1.0, attempts=6, in_flight=0, request=12)
+    assert breaker.wait_s(1.0, 0) == 2.0
+
+
 def test_one_request_that_fails_again_and_again_holds_up_nobody_else():
     """It backs off as far as any: but that the API is down only another one can tell, which starts at once, and fails as well then."""
     breaker = CircuitBreaker(dice=lambda: 0.0)

@@ -63,6 +63,33 @@ def api(request, plain_server):
     made.released.set()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["refused", "cut off"])
+def test_players_with_whom_the_api_fails_hold_up_nobody_else_though_every_request_has_some(how, plain_server, router):
+    """Where all requests fail the API seems to be down; that it answers others is found out, and they arrive. So do those players in the end."""
+    bad, accepted, released = {f"u{number}" for number in range(0, 80, 8)}, {}, threading.Event()
+
+    def serve(peer):
+        while (body := peer.read()) is not None:
+            users = [(event["eid"], event["user_ext_id"]) for event in json.loads(body)]
+            if not bad.isdisjoint(user for _, user in users) and not released.is_set():
+                if how == "cut off":
+                    return
+                peer.write(answer(status="500 Oops"))
+                continue
+            accepted.update(users)
+            peer.write(answer())
+
+    delivery = router(plain_server(serve).url, batch_events=100)
+    sends = [delivery.send("deposits", some_events(800, players=80), requests="full")]
+    sends.append(delivery.send("deposits", some_events(80, players=80, start=1000)))
+    until(lambda: len(accepted) == 70 * 11, 0.05)
+    assert bad.isdisjoint(accepted.values())
+    released.set()
+    assert [each.result(30).delivered for each in sends] == [800, 80]
+    assert {*accepted.values()} == {f"u{number}" for number in range(80)}
+
+
 @pytest.mark.parametrize("api", ["refused"], indirect=True)
 def test_a_request_that_fails_alone_goes_again_without_the_others(api, router):
     """All others of a request that fails for one player arrive while it still fails, and so do those of later sends."""
@@ -153,6 +180,23 @@ def test_a_request_in_parts_keeps_whoever_waits_behind_its_own_part():
     assert taken(backlog) == [[4]]
     backlog.finish(first)
     assert taken(backlog) == [[1]]
+
+
+def test_a_half_does_not_wait_for_the_other_half_of_its_request():
+    """It has other players, unless they are one player's events: those go one after the other."""
+    backlog = Backlog()
+    queued(backlog, [0, 1])
+    queued(backlog, [7, 7], 10)
+    order = backlog.player_order
+    two, one = order.take(), order.take()
+    order.halve(two)
+    other = order.take()
+    assert [each.frame.get_column(PLAYER).to_list() for each in (two, other)] == [[0], [1]]
+    assert not other.ahead
+    order.halve(one)
+    assert order.take() is None
+    order.finish(one)
+    assert order.take().frame.height == 1
 
 
 def test_the_parts_of_a_request_do_not_wait_as_long_as_the_whole_had_come_to():

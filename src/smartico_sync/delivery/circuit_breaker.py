@@ -22,6 +22,8 @@ from smartico_sync.errors import DeliveryHalted
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
+    from smartico_sync.delivery.request import Others
+
 __all__ = ["BACKOFF", "EVERYTHING", "Circuit", "CircuitBreaker", "Halt"]
 
 Circuit = Literal["closed", "open", "half-open"]  # whether requests may start
@@ -89,26 +91,35 @@ class CircuitBreaker:
         return math.inf if state == "half-open" and in_flight else 0.0
 
     def failed(
-        self, now: float, *, attempts: int, in_flight: int, retry_after_s: float = 0.0, request: int | None = None
+        self,
+        now: float,
+        *,
+        attempts: int,
+        in_flight: int,
+        retry_after_s: float = 0.0,
+        request: int | None = None,
+        others: Others = "unknown",
     ) -> float:
         """Count a request without a usable answer; seconds until the same one should go again.
 
         `attempts` it has failed before, `in_flight` are others under way. Failures while half-open make the pauses of all longer.
         While others are answered, its own pauses grow no longer than those of an API that is not known to be down: its players wait.
-        Where one `request` (by its number) is all that failed, others start at once, whatever its own pauses: it may be that one.
+        Where one `request` (by its number) is all that failed, others start at once, whatever its own pauses: it may be that one. So it
+        is with however many of which each failed before while `others` were answered.
         """
-        if self.lasting and not in_flight:
+        if self.unavailable and not in_flight:
             self.rounds += 1
         self.failures += 1
-        self.failed_in_a_row.add(-self.failures if request is None else request)
+        if others == "unknown":
+            self.failed_in_a_row.add(-self.failures if request is None else request)
         tries = max(attempts, self.rounds) if self.lasting else min(attempts, UNAVAILABLE_AFTER - 2)
-        pause = self.backoff.pause(tries, self.dice())
+        dice = self.dice()
         asked = min(retry_after_s, LONGEST_WAIT_S)
-        pause = max(pause, asked)
+        pause = max(self.backoff.pause(tries, dice), asked)
         if asked:
             self.asked_until = max(self.asked_until, now + asked)
         if self.unavailable:
-            self.resume_at = max(self.resume_at, now + pause)
+            self.resume_at = max(self.resume_at, now + self.backoff.pause(self.rounds, dice))
         self.resume_at = max(self.resume_at, self.asked_until)
         return pause
 

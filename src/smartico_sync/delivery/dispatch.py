@@ -108,8 +108,10 @@ class Dispatch:
                     order.again(request)
                     self.changed.wait(min(wait, GLANCE_S))
                     continue
-                if request.attempts:
-                    self.in_parts(request)
+                request.others = (
+                    "answered" if request.trip == "again" and self.answered_at > request.sent_at else "unknown"
+                )
+                self.in_parts(request)
                 request.pace, request.sent_at = "usual", now
                 self.under_way[request] = now
                 if self.breaker.halts:
@@ -120,11 +122,19 @@ class Dispatch:
         return None
 
     def in_parts(self, request: Request) -> None:
-        """Divide a request that goes again, if that may help: not where the API answers nobody."""
+        """Divide a request, if that may help. Where the API answers nobody, the events of one player find out whether it is back.
+
+        Whole requests could not, where each holds some player whom the API fails with.
+        """
+        if self.breaker.unavailable:
+            self.backlog.player_order.single_out(request)
+            return
+        if not request.attempts:
+            return
         # Also while this one was under way: it is the odd one. Not where many fail: the parts would fail as often, and be divided again.
-        others_are_answered = self.answered_at > request.sent_at and self.slow.failures_are_rare
-        stubborn = request.attempts >= STUBBORN and not request.silences and not self.breaker.unavailable
-        if not others_are_answered and not stubborn:
+        odd = request.others == "answered"
+        stubborn = request.attempts >= STUBBORN and (odd or not request.silences)
+        if not (odd and self.slow.failures_are_rare) and not stubborn:
             return
         if request.silences:
             self.batch_size.divided(request.frame.height)

@@ -181,7 +181,8 @@ class PlayerOrder:
         """Take the events of some players out of a request, as one of their own. Each waits for what holds its own players only."""
         apart = Request(
             theirs, request.pending, request.players & players, attempts=request.attempts, silences=request.silences,
-            sent_at=request.sent_at, failed_at=request.failed_at, trip=request.trip, backlog=request.backlog,
+            sent_at=request.sent_at, failed_at=request.failed_at, trip=request.trip, others=request.others,
+            backlog=request.backlog,
         )  # fmt: skip
         request.batch, request.their_players = others, request.players - players
         for earlier in list(request.ahead):
@@ -207,6 +208,14 @@ class PlayerOrder:
         elif request in self.backlogs:
             self.backlogs.insert(self.backlogs.index(request) + 1, later)
 
+    def single_out(self, request: Request) -> None:
+        """Leave one player's events in a request that may start; what else it held goes next."""
+        first = request.frame.get_column(PLAYER)[0]
+        parted = request.parted({first})
+        if parted is not None:
+            mine, others = parted
+            self.again(self.part(request, request.players - {first}, others, mine))
+
     def scatter(self, request: Request, pieces: int) -> int:
         """Divide a request that may start by player into so many at most, which may all start; how many there are beside it.
 
@@ -224,6 +233,11 @@ class PlayerOrder:
                 self.offer(apart)
                 made += 1
         return made
+
+    def halve(self, request: Request) -> None:
+        """Divide a request that will go again: by player, so that no half waits for the other; one player's by its events."""
+        if not self.scatter(request, 2):
+            self.cut(request, request.halves())
 
     def cut(self, request: Request, batches: Sequence[Batch]) -> None:
         """Divide a request into several, each behind the one before: they may share players. The first is the caller's to offer."""

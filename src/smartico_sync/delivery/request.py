@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Request"]
 
 Shared = Literal["none", "perhaps", "assumed"]
+Others = Literal["unknown", "answered"]
 
 
 class Request(Struct, eq=False):
@@ -32,7 +33,8 @@ class Request(Struct, eq=False):
 
     `attempts` had no usable answer, the first of which failed at `failed_at`; the last was sent at `sent_at` (steady clock,
     seconds); `silences` of the latest none at all. `pace`: "stuck" when it, or one ahead of it, takes so long that nobody should wait for it who need not. `over`: it will not be
-    sent again. `trip`: whether its events may have been with the API before. `backlog`: the view whose backlog it belongs to, empty where
+    sent again. `trip`: whether its events may have been with the API before. `others`: whether the API answered other requests since it was
+    sent last, told when it goes again. `backlog`: the view whose backlog it belongs to, empty where
     there is none. `number`: for the log.
     """
 
@@ -47,6 +49,7 @@ class Request(Struct, eq=False):
     failed_at: float = 0.0
     pace: Literal["usual", "stuck"] = "usual"
     trip: Literal["first", "again"] = "first"
+    others: Others = "unknown"
     over: bool = False
     backlog: str = ""
     number: int = field(default_factory=partial(next, NUMBERS))

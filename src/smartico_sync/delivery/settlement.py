@@ -102,7 +102,7 @@ class Settlement:
             request.silences += 1
             if self.dispatch.batch_size.silent(request.frame.height, request.silences):
                 request.silences = 0
-                self.dispatch.backlog.player_order.cut(request, request.halves())
+                self.dispatch.backlog.player_order.halve(request)
         pause = self.again(request, verdict.reason, answer.retry_after_s)
         if self.dispatch.breaker.lasting:
             self.client.drop_idle()  # the name may lead elsewhere by now
@@ -120,6 +120,7 @@ class Settlement:
             in_flight=self.dispatch.in_flight,
             retry_after_s=retry_after_s,
             request=request.number,
+            others=request.others,
         )
         request.attempts, request.trip = request.attempts + 1, "again"
         request.failed_at = request.failed_at or now
