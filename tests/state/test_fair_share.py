@@ -73,6 +73,19 @@ def test_the_one_with_less_takes_what_becomes_free():
     assert plan("u", there, seats, LEASE_S).take == ()
 
 
+def test_a_later_member_that_groups_views_otherwise_is_refused():
+    """The earlier one goes on with them, and nobody takes what is held under another name."""
+    old = Member("u", "u", 2.0, {"a": "one", "b": "one"}, views={"a": frozenset("xy"), "b": frozenset("z")})
+    new = Member("v", "v", 1.0, {"c": "two", "d": "two"}, views={"c": frozenset("yz"), "d": frozenset("w")})
+    planned = plan("v", [old, new], [], LEASE_S)
+    assert planned.refused == {"c": "u"}
+    assert planned.take == ("d",)
+    assert not plan("u", [old, new], [], LEASE_S).refused
+    held = [Seat("a", "u", 0.0, views=frozenset("xy"))]
+    assert plan("v", [new], held, LEASE_S).take == ("d",)
+    assert plan("v", [new], [Seat("a", "", 0.0, views=frozenset("xy"))], LEASE_S).take == ("c", "d")
+
+
 def test_a_later_member_with_other_views_is_refused():
     """It takes nothing of that group, also when it is free, until the earlier one is gone; the other groups are its own."""
     old, new = member("u", 2.0), member("v", 1.0, {**SAME, "a": "two"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from uuid import uuid4
 
 import psycopg
@@ -98,7 +99,7 @@ def test_a_state_of_a_newer_version_is_refused(place, state_database):
 
 OLDER = (
     "DROP TABLE smartico_sync.member",
-    "ALTER TABLE smartico_sync.lease DROP member_id, DROP wanted, DROP shares",
+    "ALTER TABLE smartico_sync.lease DROP member_id, DROP wanted, DROP shares, DROP views",
     "ALTER TABLE smartico_sync.lane DROP owner, DROP level",
     "ALTER TABLE smartico_sync.outbox DROP lane",
     "DROP TABLE smartico_sync.budget",
@@ -137,6 +138,65 @@ def test_a_member_holds_the_groups_it_was_given(place, store, state_database):
     with both.open() as store:
         store.probe()
         assert {each.name for each in both.holders() if each.live} == {"lions", "tigers"}
+
+
+def test_a_view_is_held_once_whatever_its_group_is_called(place, store, state_database, page):
+    """A member that groups the views otherwise waits for the one that works with a view of its group; then that one writes
+    nothing more, and what it may have sent is doubted, also of the views that it leaves to others."""
+    cats, rest = (
+        replace(place, groups=(Group(name, views, name),))
+        for name, views in (("cats", ("bets",)), ("rest", ("users",)))
+    )
+    for access in (cats, rest):
+        with pytest.raises(StateHeld, match="with other views"):
+            access.open()
+    state_database.execute("UPDATE smartico_sync.lease SET expires = now()")
+    with cats.open() as taken:
+        assert taken.before == "badly"
+        assert {row.view: row.fingerprints for row in taken.views()} == {"users": "doubted", "bets": "doubted"}
+        with pytest.raises(StateLost):
+            store.commit(page(1))
+        with pytest.raises(StateHeld, match="held by"):
+            place.open()
+        with rest.open() as other:
+            assert other.before == "badly"
+            other.probe()
+        taken.commit(page(1))
+    with place.open() as whole:
+        assert whole.before == "well"
+        assert {each.name for each in place.holders()} == {"default"}
+
+
+def test_a_bad_end_stays_one_until_somebody_works(place, store, state_database):
+    """Who takes the lease and then cannot begin leaves it as it was found."""
+    store.close("badly")
+    state_database.execute(
+        "UPDATE smartico_sync.lease SET expires = now()", "UPDATE smartico_sync.view SET head = '[\"1\"]'"
+    )
+    with pytest.raises(StateDamaged, match="seal"):
+        place.open()
+    state_database.execute("UPDATE smartico_sync.view SET head = NULL")
+    with place.open() as other:
+        assert other.before == "badly"
+        assert {row.fingerprints for row in other.views()} == {"doubted"}
+
+
+def test_a_database_in_another_encoding(place, page):
+    """Texts are texts, also where the clients of a database are to have bytes."""
+    place = replace(place, url=f"{place.url}&options=-c%20client_encoding%3DSQL_ASCII")
+    with place.open() as store:
+        store.begin("bets", "d\u00e9finition", "first", 1)
+        store.commit(page(1))
+        assert store.view("bets").definition == "d\u00e9finition"
+
+
+def test_a_transaction_that_the_server_ended_may_be_tried_again(place, store, page):
+    """As after a pause of the process in the middle of one: that is no damage."""
+    store.database._connection.execute("SET idle_in_transaction_session_timeout = 10")
+    with pytest.raises(StateUnwritable, match="idle-in-transaction"), store.database.writing():
+        time.sleep(0.1)
+    store.commit(page(1))
+    assert store.view("bets").head == Position("1", ("k1",))
 
 
 def test_another_installation_s_state_is_refused(place):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from smartico_sync.config.models import Configuration
     from smartico_sync.config.token_groups import TokenGroup
     from smartico_sync.state.place import ServerPlace
+    from smartico_sync.state.postgresql.lease import Holder
     from smartico_sync.state.postgresql.membership import Seen
 
 __all__ = ["Divided", "divided", "groups_of", "members_of", "names_of"]
@@ -51,6 +52,9 @@ def groups_of(
     found = [read_together(name, group, place, seen, works) for name, group in groups.together.items()]
     for name, group in groups.alone.items():
         holder, here = holders.get(name), name in works
+        if holder is None or not holder.live:  # another member may have its views in another group
+            other = next((each for each in seen.holders if each.live and overlaps(each, group)), None)
+            holder = other or holder
         found.append(
             GroupStatus(
                 name,
@@ -63,6 +67,11 @@ def groups_of(
             )
         )
     return tuple(found)
+
+
+def overlaps(holder: Holder, group: TokenGroup) -> bool:
+    """Whether views of a group are held under another name."""
+    return holder.name != group.name and not holder.shares and not set(names_of(group)).isdisjoint(holder.views)
 
 
 def read_together(name: str, group: TokenGroup, place: ServerPlace, seen: Seen, works: AbstractSet[str]) -> GroupStatus:

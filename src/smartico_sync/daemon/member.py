@@ -246,7 +246,11 @@ class Member:
         if group is None and (parts := self.parts()):
             return parts[0].store  # it is not configured any more, and nobody works with it
         holder = next(
-            (each.member for each in self._seen.holders if group and each.name == group.name and each.live),
+            (
+                each.member
+                for each in self._seen.holders
+                if each.live and group and (each.name == group.name or view in each.views)
+            ),
             "nobody for now",
         )
         raise StateHeld(

@@ -24,7 +24,7 @@ ABANDONED = 2  # leases: what nobody took for so long is taken by whoever sees i
 class Member(Struct, frozen=True):
     """A member that has been there for `here_s`. `groups`: those that it can work with, each with a hash of its configuration.
 
-    `resting`: those of them that it let go on purpose, and leaves to others for now.
+    `resting`: those of them that it let go on purpose, and leaves to others for now. `views`: those of each.
     """
 
     id: str
@@ -32,12 +32,13 @@ class Member(Struct, frozen=True):
     here_s: float
     groups: Mapping[str, str]
     resting: frozenset[str] = frozenset()
+    views: Mapping[str, frozenset[str]] = {}
 
 
 class Seat(Struct, frozen=True):
     """A group. `holder`: a member's id, or "" while it is free, which it has been for `free_s`; `wanted`: the name of the member that is to hold it.
 
-    `before`: the id of the member that held it last.
+    `before`: the id of the member that held it last. `views`: those that it was held with.
     """
 
     group: str
@@ -45,6 +46,7 @@ class Seat(Struct, frozen=True):
     free_s: float
     wanted: str = ""
     before: str = ""
+    views: frozenset[str] = frozenset()
 
 
 class Plan(Struct, frozen=True):
@@ -72,7 +74,10 @@ def plan(
     claims = {group: claim(seat, members) for group, seat in at.items()}
     held = [group for group, seat in at.items() if seat.holder == me]
     release = [group for group in held if claims[group] not in (None, me)]
-    free = [group for group, seat in at.items() if not seat.holder and group not in refused]
+    free = [
+        group for group, seat in at.items()
+        if not seat.holder and group not in refused and not held_otherwise(mine, group, seats)
+    ]  # fmt: skip
     if not free and not release:
         release = surplus(mine, peers, load, [group for group in held if claims[group] is None], members)
     take = []
@@ -110,13 +115,25 @@ def takes(other: Member, members: Sequence[Member], group: str) -> bool:
 
 
 def before(mine: Member, members: Sequence[Member], group: str) -> Member | None:
-    """The first member that was there before and knows the group by another configuration."""
-    digest = mine.groups[group]
+    """The first member that was there before and knows the group by another configuration, or views of it in another group."""
     order = (-mine.here_s, mine.id)
     return next(
-        (other for other in members if (-other.here_s, other.id) < order and other.groups.get(group, digest) != digest),
+        (other for other in members if (-other.here_s, other.id) < order and differs(mine, other, group)),
         None,
     )
+
+
+def differs(mine: Member, other: Member, group: str) -> bool:
+    """Whether another member has other views in a group, or views of it in another one."""
+    digest, views = mine.groups[group], mine.views.get(group, frozenset())
+    apart = any(name != group and not views.isdisjoint(theirs) for name, theirs in other.views.items())
+    return apart or other.groups.get(group, digest) != digest
+
+
+def held_otherwise(mine: Member, group: str, seats: Sequence[Seat]) -> bool:
+    """Whether views of a group are held under another name, by a member that has them in another group."""
+    views = mine.views.get(group, frozenset())
+    return any(seat.holder and seat.group != group and not views.isdisjoint(seat.views) for seat in seats)
 
 
 def claim(seat: Seat, members: Sequence[Member]) -> str | None:

@@ -29,7 +29,8 @@ CONNECT_S = 3  # a host that does not answer: the next of the list is tried
 SHARE = 0.4  # of the lease: what a pause may hold up; below half, so that two of them still end before it
 
 # What passes by itself, or once a person has mended the server; anything else of the server is a mistake or damage.
-PASSING = ("08", "25006", "28", "3D", "40", "42501", "53", "55", "57", "58030")
+# 25P03, 25P04: a process that was paused within a transaction finds that the server has ended it.
+PASSING = ("08", "25006", "25P03", "25P04", "28", "3D", "40", "42501", "53", "55", "57", "58030")
 
 
 def shown(url: str) -> str:
@@ -61,12 +62,13 @@ def connect(url: str, lease_s: float, name: str = "state") -> psycopg.Connection
         "keepalives_count": 3,
         "target_session_attrs": "any",
         "application_name": f"smartico-sync {name}",
+        "client_encoding": "utf8",  # else that of the database, and texts of one in SQL_ASCII come as bytes
     }
     connection = psycopg.connect(make_conninfo("", **(usual | given)), autocommit=True, prepare_threshold=None)
     try:
         connection.execute(
             f"SET search_path = {SCHEMA}; SET statement_timeout = {ms}; SET lock_timeout = {ms}; "
-            f"SET idle_in_transaction_session_timeout = {int(ms * SHARE)}; SET synchronous_commit = on; "
+            f"SET idle_in_transaction_session_timeout = {int(ms * SHARE)}; SET synchronous_commit = on; SET default_transaction_isolation = 'read committed'; "
             f"SET jit = off; SET client_min_messages = warning".encode()
         )
     except BaseException:

@@ -16,7 +16,7 @@ from smartico_sync.state.copying import write_file
 from smartico_sync.state.database import StateSizes
 from smartico_sync.state.postgresql import first_start
 from smartico_sync.state.postgresql.connection import abandon, connect, shown, told
-from smartico_sync.state.postgresql.lease import Renewal, release
+from smartico_sync.state.postgresql.lease import Renewal, put_back, release
 from smartico_sync.state.postgresql.statements import Message, Steps, required
 
 if TYPE_CHECKING:
@@ -86,10 +86,10 @@ class PostgresqlDatabase:
                 try:
                     first_start.check_views(Steps(connection), wish, key)
                     if lease is not None:
-                        doubt(Steps(connection), wish, lease)
+                        doubt(Steps(connection), lease)
                 except BaseException:
                     if lease is not None:
-                        release(connection, lease)
+                        put_back(connection, lease)
                     raise
             except BaseException:
                 connection.close()
@@ -280,10 +280,8 @@ def snapshot(wish: Wish) -> Iterator[Steps]:
         yield Steps(connection)
 
 
-def doubt(steps: Steps, wish: Wish, lease: Lease) -> None:
-    """Compare with nothing of the groups whose holder ended badly: it may have sent more than it noted."""
-    alone = [group for group in wish.groups if not group.shares]  # of what is shared each lane tells whose it was
-    badly = {view for group in alone if lease.ended[group.name] == "badly" for view in group.views}
-    for name, number in view_positions.numbers(steps).items() if badly else ():
-        if name in badly:
+def doubt(steps: Steps, lease: Lease) -> None:
+    """Compare with nothing of the views whose holder ended badly: it may have sent more than it noted."""
+    for name, number in view_positions.numbers(steps).items() if lease.doubted else ():
+        if name in lease.doubted:
             view_positions.judge_fingerprints(steps, "doubted", number)

@@ -30,6 +30,7 @@ RESTORE = "bring the database back from its own backup; without one, `smartico-s
 THERE = f"SELECT to_regclass('{SCHEMA}.version') IS NOT NULL, pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on'"
 ALONE = (  # nobody holds anything, and nobody takes anything before the end of the transaction
     f"SET LOCAL search_path = {SCHEMA}",
+    "SELECT FROM version FOR UPDATE",  # first, as whoever takes a lease
     "LOCK TABLE lease IN ACCESS EXCLUSIVE MODE",
     f"SELECT required(NOT EXISTS (SELECT FROM lease WHERE {lease.LIVE}), 'busy')",  # noqa: S608 - constants
 )
@@ -74,9 +75,7 @@ def looked_at(connection: psycopg.Connection[Any], wish: Wish) -> KeyFile:
 def taken(connection: psycopg.Connection[Any], wish: Wish) -> tuple[KeyFile, Lease]:
     """The identity of a state that this member holds from now on. Raises StateLocked and what `ready` raises."""
     key = ready(connection, wish)
-    groups = {group.name: group.digest for group in wish.groups}
-    shares = next((group.shares for group in wish.groups), "")
-    held = lease.take(connection, groups, wish.lease_s, version=VERSION, who=wish.who, shares=shares)
+    held = lease.take(connection, wish.groups, wish.lease_s, version=VERSION, who=wish.who)
     if held is None:
         raise locked(connection, wish)
     return key, held
@@ -106,7 +105,7 @@ def ready(connection: psycopg.Connection[Any], wish: Wish) -> KeyFile:
 
 def locked(connection: psycopg.Connection[Any], wish: Wish) -> StateHeld:
     """Why the state cannot be had now."""
-    other = lease.theirs(connection, [group.name for group in wish.groups], wish.who)
+    other = lease.theirs(connection, wish.groups, wish.who)
     who = f"{other.member} since {other.since}" if other else "another member"
     mine = {group.name: group.digest for group in wish.groups}
     part = f"group {other.name} of " if other is not None and len(mine) > 1 else ""
@@ -115,7 +114,9 @@ def locked(connection: psycopg.Connection[Any], wish: Wish) -> StateHeld:
             f"a member of this name works with {other.shares} already: {who}",
             hint="give each member a name of its own: `cluster: {member: …}`",
         )
-    if other is not None and other.configuration != mine.get(other.name, other.configuration):
+    if other is not None and (
+        other.configuration != mine.get(other.name, other.configuration) or lease.overlaps(other, wish.groups)
+    ):
         return StateHeld(
             f"{part}the state {shown(wish.url)} is held by {who}, with other views than this configuration has",
             hint="give all members the same `views:`; this one stands by until the other ends, and then goes by its own",

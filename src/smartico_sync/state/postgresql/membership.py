@@ -28,15 +28,15 @@ __all__ = ["Membership", "Seen", "look_around", "present", "want"]
 
 RESTS = "rests "  # before the hash of a group that its member leaves to others
 FORGOTTEN_S = 3600  # who was gone for longer is no news
-HERE = """INSERT INTO member (id, name, since, expires, groups)
-VALUES (%s, %s, clock_timestamp(), clock_timestamp() + %s * interval '1 s', %s)
-ON CONFLICT (id) DO UPDATE SET expires = excluded.expires, groups = excluded.groups"""
+HERE = """INSERT INTO member (id, name, since, expires, groups, views)
+VALUES (%s, %s, clock_timestamp(), clock_timestamp() + %s * interval '1 s', %s, %s)
+ON CONFLICT (id) DO UPDATE SET expires = excluded.expires, groups = excluded.groups, views = excluded.views"""
 FORGET = f"DELETE FROM member WHERE expires < clock_timestamp() - interval '{FORGOTTEN_S} s'"  # noqa: S608 - a number
 FORGET_SHARES = (
     f"WITH gone AS (DELETE FROM lease WHERE shares <> '' AND expires < clock_timestamp() - interval '{FORGOTTEN_S} s' RETURNING name) "  # noqa: S608 - a number
     "DELETE FROM fence USING gone WHERE fence.name = gone.name"
 )
-MEMBERS = "SELECT id::text, name, extract(epoch FROM now() - since)::float, groups FROM member WHERE expires > clock_timestamp() ORDER BY since, id"
+MEMBERS = "SELECT id::text, name, extract(epoch FROM now() - since)::float, groups, views FROM member WHERE expires > clock_timestamp() ORDER BY since, id"
 LANES = (
     f"SELECT v.name, n.name, CASE WHEN {LIVE} THEN e.member ELSE '' END FROM lane AS n JOIN view AS v ON v.no = n.view_no "  # noqa: S608 - a constant
     "LEFT JOIN lease AS e ON e.holder = n.owner AND e.shares <> '' "
@@ -58,10 +58,13 @@ class Seen(Struct, frozen=True):
     def seats(self) -> tuple[Seat, ...]:
         """Who holds which group, by the ids of members."""
         return tuple(
-            Seat(each.name, str(each.member_id) if each.live else "", each.free_s, each.wanted, str(each.member_id))
+            Seat(
+                each.name, str(each.member_id) if each.live else "", each.free_s, each.wanted, str(each.member_id),
+                frozenset(each.views),
+            )
             for each in self.holders
             if not each.shares
-        )
+        )  # fmt: skip
 
 
 class Membership:
@@ -96,8 +99,10 @@ class Membership:
                 first_start.ready(self._connection, self._wish)
             who, cursor = self._wish.who, psycopg.ClientCursor(self._connection)
             told_groups = {name: RESTS * (name in resting) + digest for name, digest in groups.items()}
+            views = {group.name: group.views for group in self._wish.groups if group.name in groups}
+            given = (who.id, who.name, self._wish.lease_s, json.dumps(told_groups), json.dumps(views))
             try:
-                cursor.execute(HERE, (who.id, who.name, self._wish.lease_s, json.dumps(told_groups)))
+                cursor.execute(HERE, given)
                 return look_around(self._connection)
             except psycopg.Error:
                 self._connection.close()
@@ -129,8 +134,9 @@ def present(connection: psycopg.Connection[Any]) -> list[Member]:
             number, name, here_s,
             {group: digest.removeprefix(RESTS) for group, digest in groups.items()},
             frozenset(group for group, digest in groups.items() if digest.startswith(RESTS)),
+            {group: frozenset(names) for group, names in views.items()},
         )
-        for number, name, here_s, groups in psycopg.ClientCursor(connection).execute(MEMBERS).fetchall()
+        for number, name, here_s, groups, views in psycopg.ClientCursor(connection).execute(MEMBERS).fetchall()
     ]  # fmt: skip
 
 

@@ -154,6 +154,12 @@ SHARED_TOPICS = (
     ) WITH (fillfactor = 50)""",
 )
 
+REGROUPED = (
+    # A group's name is the configuration's: where that changes, the views tell that a lease of another name is theirs, too.
+    "ALTER TABLE lease ADD views text[] NOT NULL DEFAULT '{}'",
+    "ALTER TABLE member ADD views jsonb NOT NULL DEFAULT '{}'",  # of each group, by its name
+)
+
 # Each further element brings the tables to the next version.
-MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, GROUPS, SHARED_TOPICS)
+MIGRATIONS: tuple[tuple[str, ...], ...] = (FIRST, GROUPS, SHARED_TOPICS, REGROUPED)
 VERSION = len(MIGRATIONS)
