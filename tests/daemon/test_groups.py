@@ -15,9 +15,12 @@ import pytest
 from daemon.deposits import DEPOSITS
 from smartico_sync.config.load import load
 from smartico_sync.daemon.member import Member
+from smartico_sync.daemon.operations import Operations
 from smartico_sync.daemon.state_place import state_place
 from smartico_sync.daemon.wiring import board_of
 from smartico_sync.errors import StateHeld
+from smartico_sync.observe.cluster_status import with_cluster
+from smartico_sync.observe.health import Health
 from smartico_sync.pii.keys import new_key
 from waiting import until
 
@@ -155,6 +158,70 @@ def test_a_member_with_other_views_takes_nothing(cluster, members):
     one.stopping.set()
     one.forever()
     looked([two], lambda: pair.holders() == {"lions": "two"})
+
+
+def test_a_member_that_groups_the_views_otherwise_takes_none_of_them(cluster, members):
+    """Whatever it calls them: until the member that was there before is gone no view is worked with twice, and it says so."""
+    pair = cluster(TOKENS[:2], 60)
+    one = members(pair, "one")
+    looked([one], lambda: pair.shares() == [2] and len(one.parts()) == 2)
+    pair.text = pair.text.replace("settle: 50ms", "settle: 50ms, group: cats")
+    two = members(pair, "two")
+    two.look()
+    assert set(pair.holders()) == {"lions", "tigers"}
+    assert not two.at_work()
+    status = two.status()
+    assert "group cats: one was there before, with other views" in status.findings[0].message
+    assert with_cluster(Health("alive", "delivering", ()), status).ready == "standing by"
+    with pytest.raises(StateHeld, match="worked with by one"):
+        two.store_of("lions")
+    one.stopping.set()
+    one.forever()
+    looked([two], lambda: pair.holders() == {"cats": "two"})
+
+
+def test_a_player_is_forgotten_by_a_member_that_has_every_group(cluster, members):
+    """Where others have views of it nothing is begun, and what is said leads there."""
+    pair = cluster(TOKENS[:2], 60)
+    one, two = members(pair, "one"), members(pair, "two")
+    looked([one, two], lambda: pair.shares() == [1, 1] and one.parts() and two.parts())
+    until(lambda: len(one.parts()[0].store.views()) == 2)
+
+    def forget():
+        return Operations(one.parts()[0].store, store_of=one.store_of).forget("lions", "1", {})
+
+    with pytest.raises(StateHeld) as refused:
+        forget()
+    assert "`smartico-sync cluster move GROUP MEMBER` for every group" in refused.value.hint
+    for group in pair.tokens:
+        one.place.want(group, "one")
+    looked([one, two], lambda: pair.shares() == [2] and len(one.parts()) == 2)
+    assert forget().keys() == {*pair.tokens}
+
+
+@pytest.mark.slow
+def test_dead_letters_are_tried_again_on_each_machine_for_its_views(cluster):
+    """What another member works with keeps nothing from being done that is worked with here."""
+    pair = cluster(TOKENS[:2], 2)
+    pair.start("one")
+    pair.start("two")
+    until(lambda: pair.shares() == [1, 1])
+    pair.operator.sandbox.set_faults(["refuse"])
+    for name in pair.tokens:
+        pair.insert(name, 1)
+
+    def given_up():
+        listed = pair.sync("one", "dead-letters", "list", "--json")
+        return listed.returncode == 0 and len(json.loads(listed.stdout)) == 2
+
+    until(given_up)
+    pair.operator.sandbox.set_faults([])
+    for member in ("one", "two"):
+        tried = pair.sync(member, "dead-letters", "retry", "--all")
+        assert tried.returncode in (0, 5), tried.stderr
+    until(lambda: len(pair.arrived()) == 2)
+    assert pair.end() == [0, 0]
+    assert set(pair.arrived().values()) == {1}
 
 
 @pytest.mark.slow

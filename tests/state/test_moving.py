@@ -10,7 +10,8 @@ from smartico_sync.core.events import Events
 from smartico_sync.core.outbox import packed
 from smartico_sync.core.position import Position
 from smartico_sync.core.records import Anchor, Commit, LaneStep
-from smartico_sync.errors import ConfigError, StateDamaged, StateMissing
+from smartico_sync.errors import ConfigError, StateDamaged, StateHeld, StateMissing
+from smartico_sync.state.group import Group
 from smartico_sync.state.moving import move
 from smartico_sync.state.place import FilePlace
 
@@ -129,3 +130,16 @@ def test_a_new_state_keeps_generations_and_names(filled, server_place):
         assert store.key.generations == before["generations"]
         assert store.begin("users", "definition", "first", 1).generation == 1
         assert store.told_names("users") == before["names"]
+
+
+def test_a_state_is_not_moved_from_under_a_member(filled, server_place, tmp_path):
+    """Also where it works with views that are not configured here: what it writes would be left behind."""
+    here, secret, _ = filled
+    there, back = replace(server_place, secret=secret), FilePlace(tmp_path / "back.db")
+    move(here, there)
+    other = replace(there, groups=(Group("theirs", ("others",), "theirs"),))
+    with other.open():
+        with pytest.raises(StateHeld, match="group theirs of the state"):
+            move(there, back)
+        assert not back.there
+    move(there, back)

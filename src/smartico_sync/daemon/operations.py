@@ -11,7 +11,7 @@ from msgspec import to_builtins
 from smartico_sync.core.identity import player_hash
 from smartico_sync.core.outcome import revived
 from smartico_sync.core.position import Position
-from smartico_sync.errors import ConfigError, SyncError
+from smartico_sync.errors import ConfigError, StateHeld, SyncError
 from smartico_sync.state.erasure import Identity
 from smartico_sync.tracking.clocks import now_ms
 from smartico_sync.tracking.mailbox import OperatorTurn
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["BEGIN_VIEW", "Operations"]
 
 BEGIN_VIEW = "smartico-sync run begins it; where a daemon runs already: smartico-sync reload"
+ONE_FOR_ALL = "a player is taken out of all views at once: `smartico-sync cluster move GROUP MEMBER` for every group, then run it on that MEMBER; `smartico-sync cluster release` there shares them out again"
 PATIENCE_S = 60.0  # how long a view may take to come to the end of its page: a query that runs is not interrupted
 
 T = TypeVar("T")
@@ -193,14 +194,16 @@ class Operations:
     ) -> int:
         """Do something with the dead letters of these ids, view by view. A failure says what was done before it."""
         done: dict[str, int] = {}
+        elsewhere: StateHeld | None = None
         for view, dead_letters in self.by_view(ids).items():
             try:
                 done[view] = self.between_pages(view, what, partial(action, view, dead_letters))
+            except StateHeld as error:  # what is worked with here is done all the same
+                elsewhere = error
             except SyncError as error:
-                if done:
-                    before = ", ".join(f"{count} of {name}" for name, count in done.items())
-                    error.message = f"{error.message}; done before: {before}"
-                raise
+                raise told_of(error, done) from None
+        if elsewhere is not None:
+            raise told_of(elsewhere, done)
         return sum(done.values())
 
     def forget(self, brand: str, user: str, places: Mapping[str, Sequence[int]]) -> dict[str, dict[str, Any]]:
@@ -208,8 +211,12 @@ class Operations:
         player = player_hash(brand, user, self.store.secret)
         done: dict[str, dict[str, Any]] = {}
         views = self.store.views()
-        for row in views:
-            self.store_of(row.view)  # nothing is begun where another member has a view of it
+        for row in views:  # nothing is begun where another member has a view of it
+            try:
+                self.store_of(row.view)
+            except StateHeld as error:
+                error.hint = ONE_FOR_ALL
+                raise
         for row in views:
             user_at, brand_at = places.get(row.view, (-1, -1))
             who = Identity(player, brand, user, user_at, brand_at)
@@ -255,6 +262,14 @@ class Operations:
             if dead_letter.id in wanted:
                 found.setdefault(dead_letter.row.view, []).append(dead_letter)
         return found
+
+
+def told_of(error: SyncError, done: Mapping[str, int]) -> SyncError:
+    """A failure that says what was done before it."""
+    if done:
+        before = ", ".join(f"{count} of {name}" for name, count in done.items())
+        error.message = f"{error.message}; done before: {before}"
+    return error
 
 
 def forgotten(view: str, who: Identity, store: Store) -> Forgotten:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from smartico_sync.errors import ConfigError, StateDamaged
+from smartico_sync.errors import ConfigError, StateDamaged, StateHeld
 from smartico_sync.state import recovery
 from smartico_sync.state.copying import copied, tables_of, write_file
 from smartico_sync.state.key_file import higher
@@ -71,6 +71,7 @@ def to_file(source: ServerPlace, target: FilePlace) -> dict[str, int]:
         raise ConfigError(
             f"there is a state at {target} already", hint="name another file, or move it away with its .key"
         )
+    alone(source)
     with source.open() as store:
         snapshot = import_module("smartico_sync.state.postgresql.opening").snapshot
         key = store.key if target.apart is not None else recovery.beside(store.key)
@@ -80,3 +81,14 @@ def to_file(source: ServerPlace, target: FilePlace) -> dict[str, int]:
         with store.database.writing() as writing:
             writing.execute("UPDATE identity SET moved = ?", (str(target),))
     return counts
+
+
+def alone(source: ServerPlace) -> None:
+    """Raise StateHeld while a member works with groups that this configuration does not have: they would go on in what is left behind."""
+    mine = {group.name for group in source.groups}
+    other = next((each for each in source.holders() if each.live and each.name not in mine), None)
+    if other is not None:
+        raise StateHeld(
+            f"group {other.name} of the state {source} is held by {other.member} since {other.since}",
+            hint="end the daemon on that machine, and on every other one; then move the state",
+        )
