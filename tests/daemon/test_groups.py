@@ -11,6 +11,7 @@ from contextlib import ExitStack
 
 import psycopg
 import pytest
+from msgspec.structs import replace
 
 from daemon.deposits import DEPOSITS
 from smartico_sync.config.load import load
@@ -178,6 +179,18 @@ def test_a_member_that_groups_the_views_otherwise_takes_none_of_them(cluster, me
     one.stopping.set()
     one.forever()
     looked([two], lambda: pair.holders() == {"cats": "two"})
+
+
+def test_a_member_that_sees_nothing_says_so(cluster, members):
+    """Also while it still waits for the answer: its readiness is never without a reason."""
+    pair = cluster(TOKENS[:1], 60)
+    one = members(pair, "one")
+    one.place = replace(one.place, lease_s=0.0)
+    (finding,) = one.status().findings
+    assert (finding.severity, finding.subject) == ("critical", "state")
+    assert "does not answer" in finding.message
+    assert with_cluster(Health("alive", "delivering", ()), one.status()).ready == "not delivering"
+    one.place = replace(one.place, lease_s=60.0)
 
 
 def test_a_player_is_forgotten_by_a_member_that_has_every_group(cluster, members):

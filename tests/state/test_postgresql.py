@@ -224,6 +224,15 @@ def test_tables_that_are_gone_are_damage(place, store, state_database, page):
     assert "smartico-sync state new" in caught.value.hint
 
 
+def test_a_pooler_of_transactions_is_thought_of(place, store):
+    """Behind one a connection is now and then another, which does not know where the tables are; nothing is to be restored then."""
+    store.database._connection.execute("SET search_path = public")
+    for ask in (store.views, store.probe):
+        with pytest.raises(StateDamaged) as caught:
+            ask()
+        assert "pool_mode = session" in caught.value.hint
+
+
 def test_a_touched_position_is_damage(place, store, state_database):
     """A row that does not match its seal is never gone on from."""
     store.close()
@@ -304,6 +313,24 @@ def test_a_member_that_is_cut_off_stops_by_itself(place, state_database, monkeyp
     with pytest.raises(StateLost):
         store.probe()
     store.close()
+
+
+@pytest.mark.slow
+def test_a_member_waits_for_no_answer_that_never_comes(place, state_database, proxied):
+    """A server hangs, or what stands before it: whoever stands by finds out, connects anew, and could take over."""
+    proxy = proxied(state_database.server.port)
+    url = f"{place.url}&hostaddr=127.0.0.1&port={proxy.port}&password=admin"
+    membership = replace(place, url=url, lease_s=0.3, id=uuid4()).membership()
+    seen = membership.beat({})
+    proxy.black_hole()
+    for ask in (lambda: membership.beat({}), lambda: membership.moved(seen, ())):
+        with pytest.raises(StateUnwritable):
+            ask()
+        proxy.mend()
+        assert len(membership.beat({}).members) == 1
+        proxy.black_hole()
+    proxy.mend()
+    membership.leave()
 
 
 def test_a_broken_connection_is_made_anew(place, store, cut, page):

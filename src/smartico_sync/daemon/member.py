@@ -38,6 +38,7 @@ __all__ = ["Member"]
 BEATS = 3  # in the time of a lease
 # How soon it is noticed that a group was let go; with the beats of a lease of 10 s two statements a second.
 GLANCE_S = 1.5
+SILENT = "check that its server, and what stands before it, do not hang; this member goes on by itself"
 SKEW_S = 60.0  # clocks of one data centre differ by less; retentions and `max_age` go by the member's own
 
 log = structlog.get_logger()
@@ -278,8 +279,12 @@ class Member:
     def findings(self, *, fresh: bool) -> list[Finding]:
         """What is not as it should be."""
         found = []
-        if not fresh and self._trouble is not None:
-            found.append(Finding("critical", "state", self._trouble.message, self._trouble.hint, code="cluster"))
+        if not fresh:
+            silent = (
+                f"the state {self.place} does not answer: this member neither sees the others nor takes anything over"
+            )
+            trouble = self._trouble or StateError(silent, hint=SILENT)
+            found.append(Finding("critical", "state", trouble.message, trouble.hint, code="cluster"))
         for name, other in (self._plan.refused if self._plan else {}).items():
             told = f"group {name}: {other} was there before, with other views than this configuration has"
             found.append(Finding("warning", "state", told, ANSWERS, code="cluster"))

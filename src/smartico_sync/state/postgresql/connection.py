@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from smartico_sync.state.postgresql.tables import SCHEMA
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["abandon", "connect", "shown", "told"]
+__all__ = ["abandon", "answered", "connect", "shown", "told"]
 
 CONNECT_S = 3  # a host that does not answer: the next of the list is tried
 SHARE = 0.4  # of the lease: what a pause may hold up; below half, so that two of them still end before it
@@ -84,6 +85,21 @@ def abandon(connection: psycopg.Connection[Any]) -> None:
 
 
 @contextmanager
+def answered(connection: psycopg.Connection[Any], seconds: float) -> Iterator[None]:
+    """Let what waits for an answer on this connection have an error after so many seconds.
+
+    A server that hangs, or what stands before it, still acknowledges what it is sent: TCP's own limits notice nothing.
+    """
+    timer = threading.Timer(seconds, abandon, (connection,))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+@contextmanager
 def told(url: str) -> Iterator[None]:
     """Turn psycopg's errors into StateUnwritable (it may pass) and StateDamaged (it will not)."""
     try:
@@ -102,10 +118,11 @@ def meaning(url: str, error: psycopg.Error) -> StateError:
             f"the state {place} is read-only: {reason}",
             hint="it is a standby: name the primary in `state:`, or all hosts and ?target_session_attrs=read-write",
         )
-    if code in ("3F000", "42P01"):
+    if code in ("3F000", "42P01", "42883"):  # what a pooler of transactions makes of the schema that is set once
         return StateDamaged(
             f"the state {place} is damaged: {reason}",
-            hint="bring the database back from its backup; without one, `smartico-sync state new` starts again at the configured `start_from`",
+            hint="where `state:` names a pooler nothing may be lost: let it pool sessions (pool_mode = session), or name the server itself; "
+            "else bring the database back from its backup; without one, `smartico-sync state new` starts again at the configured `start_from`",
         )
     if code == "42501":
         hint = (

@@ -15,7 +15,7 @@ from smartico_sync.errors import ConfigError
 from smartico_sync.state.fair_share import Member, Seat
 from smartico_sync.state.group import LaneHolder
 from smartico_sync.state.postgresql import first_start
-from smartico_sync.state.postgresql.connection import connect, told
+from smartico_sync.state.postgresql.connection import answered, connect, told
 from smartico_sync.state.postgresql.lease import LIVE, look
 
 if TYPE_CHECKING:
@@ -96,14 +96,16 @@ class Membership:
         with told(self._wish.url):
             if self._connection is None or self._connection.closed:
                 self._connection = connect(self._wish.url, self._wish.lease_s, "member")
-                first_start.ready(self._connection, self._wish)
+                with answered(self._connection, self._wish.lease_s):
+                    first_start.ready(self._connection, self._wish)
             who, cursor = self._wish.who, psycopg.ClientCursor(self._connection)
             told_groups = {name: RESTS * (name in resting) + digest for name, digest in groups.items()}
             views = {group.name: group.views for group in self._wish.groups if group.name in groups}
             given = (who.id, who.name, self._wish.lease_s, json.dumps(told_groups), json.dumps(views))
             try:
-                cursor.execute(HERE, given)
-                return look_around(self._connection)
+                with answered(self._connection, self._wish.lease_s):
+                    cursor.execute(HERE, given)
+                    return look_around(self._connection)
             except psycopg.Error:
                 self._connection.close()
                 raise
@@ -112,7 +114,7 @@ class Membership:
         """Whether one of these groups was let go, taken or promised since that was seen, or is free; one short statement. Raises StateError."""
         if self._connection is None or self._connection.closed:
             return True
-        with told(self._wish.url):
+        with told(self._wish.url), answered(self._connection, self._wish.lease_s):
             rows = psycopg.ClientCursor(self._connection).execute(GLANCE).fetchall()
         found = {name: (live, wanted) for name, live, wanted in rows if name in groups}
         before = {each.name: (each.live, each.wanted) for each in seen.holders if each.name in groups}
