@@ -190,6 +190,23 @@ def test_a_database_in_another_encoding(place, page):
         assert store.view("bets").definition == "d\u00e9finition"
 
 
+@pytest.mark.slow
+def test_a_database_that_cannot_hold_every_text(place, postgresql_server, state_database):
+    """It is refused at the first start; where a state is in one already the way out is told."""
+    name = f"{state_database.name}_latin"
+    postgresql_server.admin(f"CREATE DATABASE {name} ENCODING 'LATIN1' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'")
+    try:
+        with pytest.raises(ConfigError, match="is in LATIN1") as refused:
+            replace(place, url=postgresql_server.admin_url(name)).open()
+        assert "ENCODING 'UTF8'" in refused.value.hint
+    finally:
+        postgresql_server.admin(f"DROP DATABASE {name} WITH (FORCE)")
+    with place.open() as store:
+        store.database._connection.execute("SET client_encoding = LATIN1")
+        with pytest.raises(StateUnwritable, match="has no equivalent"), store.database.reading() as reading:
+            reading.execute("SELECT chr(9731)").fetchone()
+
+
 def test_a_transaction_that_the_server_ended_may_be_tried_again(place, store, page):
     """As after a pause of the process in the middle of one: that is no damage."""
     store.database._connection.execute("SET idle_in_transaction_session_timeout = 10")

@@ -24,7 +24,7 @@ from smartico_sync.state.postgresql.tables import SCHEMA
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["abandon", "answered", "connect", "shown", "told"]
+__all__ = ["UTF8", "abandon", "answered", "connect", "shown", "told"]
 
 CONNECT_S = 3  # a host that does not answer: the next of the list is tried
 SHARE = 0.4  # of the lease: what a pause may hold up; below half, so that two of them still end before it
@@ -32,6 +32,10 @@ SHARE = 0.4  # of the lease: what a pause may hold up; below half, so that two o
 # What passes by itself, or once a person has mended the server; anything else of the server is a mistake or damage.
 # 25P03, 25P04: a process that was paused within a transaction finds that the server has ended it.
 PASSING = ("08", "25006", "25P03", "25P04", "28", "3D", "40", "42501", "53", "55", "57", "58030")
+
+
+# As its administrator; a text that a database cannot hold would keep a view where it is.
+UTF8 = "make a database in UTF8: CREATE DATABASE … OWNER … ENCODING 'UTF8' TEMPLATE template0"
 
 
 def shown(url: str) -> str:
@@ -131,6 +135,11 @@ def meaning(url: str, error: psycopg.Error) -> StateError:
             else "its tables are another role's: name that one in `state:`, which \\dn smartico_sync shows, or as an administrator: GRANT … TO …, that role and the user of `state:`"
         )
         return StateUnwritable(f"the state {place} cannot be used: {reason}", hint=hint)
+    if code == "22P05":
+        return StateUnwritable(
+            f"the state {place} cannot be used: {reason}",
+            hint=f"{UTF8}; `smartico-sync state move` to a file, and from there into it",
+        )
     if not code or code.startswith(PASSING):
         return StateUnwritable(
             f"the state {place} cannot be used: {reason}",

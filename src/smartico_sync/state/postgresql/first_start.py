@@ -10,11 +10,19 @@ import psycopg
 from msgspec import field
 
 from smartico_sync.core.discreet import Discreet
-from smartico_sync.errors import StateDamaged, StateError, StateHeld, StateLocked, StateMissing, StateUnwritable
+from smartico_sync.errors import (
+    ConfigError,
+    StateDamaged,
+    StateError,
+    StateHeld,
+    StateLocked,
+    StateMissing,
+    StateUnwritable,
+)
 from smartico_sync.state import view_positions
 from smartico_sync.state.key_file import BEGIN_STATE, KeyFile
 from smartico_sync.state.postgresql import lease
-from smartico_sync.state.postgresql.connection import shown
+from smartico_sync.state.postgresql.connection import UTF8, shown
 from smartico_sync.state.postgresql.tables import MIGRATIONS, SCHEMA, VERSION
 
 if TYPE_CHECKING:
@@ -34,6 +42,7 @@ ALONE = (  # nobody holds anything, and nobody takes anything before the end of 
     "LOCK TABLE lease IN ACCESS EXCLUSIVE MODE",
     f"SELECT required(NOT EXISTS (SELECT FROM lease WHERE {lease.LIVE}), 'busy')",  # noqa: S608 - constants
 )
+WHOLE = ("UTF8", "SQL_ASCII")  # encodings of databases that hold every text; the latter keeps bytes as they are
 TWICE = ("23505", "42P06", "42P07")  # two members made it at the same moment
 
 
@@ -163,7 +172,15 @@ def make(
     starts: Mapping[str, str] | None = None,
     before: Sequence[str] = (),
 ) -> None:
-    """Make the tables, all of them or none, in one message with what comes `before`. Another member may be the first."""
+    """Make the tables, all of them or none, in one message with what comes `before`. Another member may be the first.
+
+    Raises ConfigError where the database cannot hold every text.
+    """
+    (encoding,) = connection.execute("SHOW server_encoding").fetchone() or ("",)
+    if encoding not in WHOLE:
+        raise ConfigError(
+            f"the database of the state {shown(wish.url)} is in {encoding}, which has not every character", hint=UTF8
+        )
     known = not before and connection.execute(f"SELECT to_regnamespace('{SCHEMA}') IS NOT NULL").fetchone() == (True,)
     statements = [*before, *(() if known else (f"CREATE SCHEMA {SCHEMA}",)), *steps(0, MIGRATIONS)]
     bound = psycopg.ClientCursor(connection).mogrify
