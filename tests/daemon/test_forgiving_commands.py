@@ -441,12 +441,27 @@ def test_nonsense_leaves_no_file_behind(stopped, words, told):
 def test_commands_of_another_user_are_told_whose_they_are(stopped, command):
     """The service's directory is its user's alone: no command of somebody else ends in an internal error."""
     folder = stopped.home / "state"
-    words = [sys.executable, "-m", "smartico_sync", *command.split(), "--config", str(stopped.config)]
-    if os.geteuid() == 0:  # root without its privileges may do what others may
-        os.chown(folder, 65534, 65534)
-        words = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", *words]
-    folder.chmod(0o700 if os.geteuid() == 0 else 0)
-    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=90)
+    done = typed_by_another_user(folder, *command.split(), "--config", str(stopped.config))
     folder.chmod(0o700)
     assert done.returncode == 5, done.stderr
     assert "next: type the command as the daemon's user, or as root" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_configuration_of_another_user_is_told_as_such(operator):
+    """Only root reads what the service is given: whoever else types a command learns that."""
+    operator.config.write_text("version: 1\n")
+    done = typed_by_another_user(operator.config, "status", "--config", str(operator.config))
+    assert done.returncode == 2, done.stderr
+    assert f"cannot read {operator.config}: Permission denied" in done.stderr
+    assert "next: type the command as root, or make" in done.stderr
+
+
+def typed_by_another_user(theirs, *words):
+    """A command of somebody who may not use that file or folder, which is changed for it."""
+    words = [sys.executable, "-m", "smartico_sync", *words]
+    if os.geteuid() == 0:  # root without its privileges may do what others may
+        os.chown(theirs, 65534, 65534)
+        words = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", *words]
+    theirs.chmod(0o700 if os.geteuid() == 0 else 0)
+    return subprocess.run(words, capture_output=True, text=True, check=False, timeout=90)

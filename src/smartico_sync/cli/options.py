@@ -43,7 +43,7 @@ config_option = click.option(
     "--config",
     "-c",
     "path",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=click.Path(path_type=Path, dir_okay=False, readable=False),  # who may not read it is told what to type
     envvar="SYNC_CONFIG",
     default=configuration_there,
     show_default=f"{HERE}, else {INSTALLED}",

@@ -141,7 +141,10 @@ def read(path: Path) -> str:
         line = error.object[: error.start].count(b"\n") + 1
         raise ConfigError(f"{path}:{line}:1: not UTF-8", hint=f"save {path} as UTF-8") from None
     except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}", hint=f"make {path} readable for this user") from None
+        raise ConfigError(
+            f"cannot read {path}: {error.strerror}",
+            hint=f"type the command as root, or make {path} readable for this user",
+        ) from None
 
 
 def told(path: Path, document: Document, problems: list[Problem]) -> str:
