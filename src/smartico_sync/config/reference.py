@@ -65,7 +65,9 @@ Start from [config/views.minimal.yaml](../config/views.minimal.yaml), or from
 - **Sizes** likewise: `512KB`, `10MB` (thousands), `8MiB` (1024s).
 - **Variables**: `${NAME}` and `${NAME:-default}` anywhere inside a value, from the environment, else from
   `secrets.env` beside the file (`NAME=value` lines, as systemd reads them); a missing one is an error. `$$` is a `$`.
-  Inside user and password of a URL of a source or the state special characters of the variable are percent-encoded.
+  Inside user and password of a URL of a source or the state special characters of the variable are percent-encoded. A
+  `%` with two hexadecimal digits behind it is taken for encoded already: write `%25` for that `%`, or `password_file`,
+  which is taken as it is.
 - **Secrets in files**: `token_file`, `key_file` and `password_file`, relative to the configuration file.
 - **Text** is taken as it is written: `bet: 1`, `listen: off` and `start_from: 2026-01-01` need no quotes.
 - Unknown keys and keys that are there twice are errors.
