@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import ExitStack
 
 import psycopg
 import pytest
 
-from daemon.deposits import BY_ID, DEPOSITS, HASTE, VIEW, delivered, polled
+from daemon.deposits import BY_ID, DEPOSITS, HASTE, VIEW, TrackedView, delivered, polled, polled_until
 from waiting import until
 
 DELAY_S = 2
@@ -99,6 +100,55 @@ def test_a_replica_that_lacks_what_was_delivered_sends_nothing(tracked, pair, be
     on_primary(primary, 8)
     assert delivered(day, 8) == list(range(1, 9))
     assert day.operator.sandbox.stats()["duplicates"] == 0
+
+
+PLAYERS = "{name: players, source: db, relation: players, kind: users, cursor: dt_update, every: 50ms%s}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("daemon", ["runs on", "is started again"])
+def test_a_replica_that_is_further_back_brings_no_older_profile(operator, pair, before, daemon, capsys):
+    """It shows a state of a player that nobody had read before a newer one was sent: that one stays the last."""
+    primary, standby = pair
+    primary.admin(
+        "CREATE TABLE players (ext_brand_id text DEFAULT 'b', user_ext_id text PRIMARY KEY, dt_update timestamptz, core_username text)",
+        "INSERT INTO players SELECT 'b', 'q' || g, now(), 'other' FROM generate_series(1, 5) g",
+        "INSERT INTO players VALUES ('b', 'p', now(), 'first')",
+    )
+    change = "UPDATE players SET core_username = '{}', dt_update = clock_timestamp() WHERE user_ext_id = '{}'"
+    held = "SELECT core_username FROM players WHERE user_ext_id = 'p'"
+    address = before(primary)
+    time.sleep(2 * DELAY_S)
+    operator.configure(primary.url(port=address.port), f"  - {PLAYERS % HASTE}\n")
+
+    def names():
+        return [event["payload"]["core_username"] for event in operator.accepted() if event["user_ext_id"] == "p"]
+
+    with ExitStack() as stack:
+        day = TrackedView(operator, stack)
+        polled_until(day, lambda _: names() == ["first"])
+        primary.admin(change.format("between", "p"))
+        until(lambda: standby.admin(held) == [("between",)])
+        standby.admin("SELECT pg_wal_replay_pause()")
+        for player in ("p", "q2", "q3"):
+            primary.admin(change.format("last", player))
+        polled_until(day, lambda _: names() == ["first", "last"])
+        address.switch(standby)
+        if daemon == "is started again":
+            stack.pop_all().close()
+            day = stack.enter_context(TrackedView.opened(operator))
+        polled(day, 2)
+        assert names() == ["first", "last"]
+        told = capsys.readouterr().out
+        assert "it holds the rows that were delivered last" not in told
+        assert "view.server_changed" not in told or "it lacks some of the rows that were delivered last" in told
+        standby.admin("SELECT pg_wal_replay_resume()")
+        primary.admin(change.format("news", "q1"))
+        polled_until(day, lambda _: any(event["payload"]["core_username"] == "news" for event in operator.accepted()))
+        polled(day, 1)
+        assert names() == ["first", "last"]
+        primary.admin(change.format("later", "p"))
+        polled_until(day, lambda _: names() == ["first", "last", "later"])
 
 
 @pytest.mark.slow

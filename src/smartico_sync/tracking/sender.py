@@ -18,6 +18,7 @@ from smartico_sync.core.uniqueness import profiles_that_repeat
 from smartico_sync.observe.view_findings import REPEATED_PROFILES
 from smartico_sync.state.ahead import NOWHERE_MS
 from smartico_sync.tracking import redelivery
+from smartico_sync.tracking.anchor_lookup import highest
 from smartico_sync.tracking.clocks import now_ms
 from smartico_sync.tracking.event_sender import EventSender
 from smartico_sync.tracking.key_watch import with_duplicates
@@ -48,16 +49,23 @@ class Sender(EventSender):
         super().__init__(equipment)
         self._equipment = equipment
         self._profiles: Literal["one row each", "several rows"] = "one row each"
+        self._read_ms = 0  # the highest clock of the source at which rows were read
 
     def newest(self, session: Working, rows: pl.DataFrame, batch: PreparedBatch) -> frozenset[int]:
         """Which rows (by `@row`) that seem old are the newest that the source holds of their players.
 
         That can be told where a player is the key: of a row that was dated back, or by a clock that is behind, there is no newer one.
+        But a replica that is further back than what was read before has yet to hear of the newer one.
         """
         mapping = session.prepared.mapping
         if not redelivery.keyed_by_player(mapping):
             return frozenset()
+        row = self._equipment.store.view(self._name)
+        head = row.head if row is not None else None
+        read_ms = max(self._read_ms, (row.sent_ms or 0) if row is not None and mapping.relation.dated else 0)
         with self._equipment.source.reading(mapping.relation) as reading:
+            if head is not None and reading.clock_ms < read_ms and highest(reading, head, None) != "at head or above":
+                return frozenset()
             return redelivery.newest(reading, mapping, rows, batch.quiet, self._equipment.memory.width(self._name))
 
     def page(self, session: Session, read: ReadResult, span: Span = UNTRACED, requests: Requests = "spread") -> Sent:
@@ -86,6 +94,7 @@ class Sender(EventSender):
         parts = [part for part in (read.late, read.extra, read.again, page) if part is not None]
         rows = parts[0] if len(parts) == 1 else pl.concat(parts, how="diagonal_relaxed")
         mapping, clock_ms = session.prepared.mapping, read.read_time.clock_ms
+        self._read_ms = max(self._read_ms, clock_ms)
         self._repeated(profiles_that_repeat(mapping, read.page))
         batch = self.prepare(session, rows, clock_ms)
         repeated, moved = read.page.height - page.height, 0

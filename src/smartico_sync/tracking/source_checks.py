@@ -258,10 +258,11 @@ class SourceChecks:
         if (known and before is None) or back:
             self.compare_anchors(reading, reader.head, reader.watermark)
             behind_ms = max(known.values()) - clock_ms
+            holds = "lacks some of" if self.doubts else "holds"
             log.warning(
                 "view.server_changed",
                 view=self.view.name,
-                reason="another server answers, and it holds the rows that were delivered last"
+                reason=f"another server answers, and it {holds} the rows that were delivered last"
                 + (f"; it is {behind_ms / 1000:.0f} s further back" if behind_ms > BACK_MS else ""),
                 hint="",
             )
