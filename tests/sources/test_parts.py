@@ -185,6 +185,7 @@ def test_the_hour_that_happens_twice_is_read_as_its_first_pass():
     hours = [None if moment is None else moment.hour for moment in built["c"]]
     assert hours == [0, None, 10]
     assert built["@unreadable"].is_not_null().to_list() == [False, True, False]
+    assert "clocks of its zone" in built["@unreadable"][1]
 
 
 @given(cursors=st.lists(st.integers(0, 5), max_size=30).map(sorted), limit=st.integers(1, 12))

@@ -34,7 +34,7 @@ REASONS: dict[str, str] = {
     "decimal": "not a finite number",
     "float": "not a finite number",
     "boolean": "neither true nor false",
-    "timestamp": "not a time between the years 0001 and 9999",
+    "timestamp": "not a time between the years 0001 and 9999 that the clocks of its zone show (in spring they skip some)",
     "instant": "not a time between the years 0001 and 9999",
     "date": "not a date between the years 0001 and 9999",
     "binary": "not readable as bytes",
