@@ -6,7 +6,8 @@ import uuid
 
 import pytest
 
-from daemon.deposits import VIEW, insert
+from daemon.deposits import VIEW, insert, polled_until
+from smartico_sync.errors import ExitCode
 
 BY_ID = VIEW.replace("cursor: dt_finalized", "cursor: transaction_id")
 WIDE = 1_590  # PostgreSQL has no room for more than 1,600
@@ -46,6 +47,21 @@ def test_ids_may_have_31_digits(tracked, postgresql):
     insert(postgresql, ids[4])
     assert view.poll().state == "live"
     assert view.sent() == [str(number) for number in ids]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("largest", [2**63 - 1, 2**64 - 1, 10**30])
+def test_ids_too_large_to_be_compared_are_told(tracked, postgresql, largest):
+    """`smartico-sync reconcile` says that no range of such ids can be compared."""
+    postgresql.execute("ALTER TABLE deposits ALTER transaction_id TYPE numeric(31)")
+    view = tracked(", late_commit: lookback, lookback: 50ms", view=BY_ID)
+    insert(postgresql, *(largest - number for number in range(4)))
+    view.poll()
+    polled_until(view, lambda _: (row := view.parts.store.view("deposits")) and row.watermark is not None)
+    done = view.operator.sync("reconcile")
+    assert done.returncode == ExitCode.CONFIGURATION
+    assert "ids of more than 64 bits, of which no range can be compared" in done.stdout + done.stderr
+    assert "internal error" not in done.stdout + done.stderr
 
 
 def test_a_table_that_is_emptied_and_loaded_again_at_night(tracked, postgresql):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from smartico_sync.core.cursor_time import DAY_MS
 from smartico_sync.core.late_commit.lookback import WINDOW_IDS
+from smartico_sync.errors import ConfigError
 from smartico_sync.tracking.reconciliation import Span, is_time, units
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["span"]
 
+MOST_ID = 2**63 - 2**32  # the ledger counts in 64 bits, by the bucket
 MINUTE_MS = 60_000  # no type but a date rounds a bound further than to the next minute
 
 
@@ -25,11 +27,16 @@ def span(
     """What can be compared, by default the last day up to the watermark; None when nothing is closed yet.
 
     Of ids those since the lowest that was delivered within a day, and where that is the first of all, since the source's
-    first: an id below it may have come late. Never what was there before the view began.
+    first: an id below it may have come late. Never what was there before the view began. ConfigError where ids are too large.
     """
     if row.watermark is None:
         return None
     closed = units(prepared, row.watermark.cursor)
+    if not -MOST_ID < closed < MOST_ID:
+        raise ConfigError(
+            f"the cursor {prepared.relation.cursor} of {row.view} has ids of more than 64 bits, of which no range can be compared",
+            hint="give the view a smaller id or a time as its cursor; its rows are sent all the same",
+        )
     # What was there at the start was not sent, and without a key it is not known how far a watermark of one reaches.
     whole = bool(row.watermark.key) == bool(prepared.relation.key) and row.watermark != row.start_head
     top = row.watermark if whole and (high is None or high > closed) else None
