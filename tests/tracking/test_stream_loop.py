@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import Future
+from unittest.mock import Mock
 
 import pytest
 from msgspec.structs import replace
+from polars.exceptions import PanicException
 
 from smartico_sync.config.load import load
 from smartico_sync.core.backoff import Backoff
@@ -287,6 +289,19 @@ def test_what_could_not_be_read_is_sent_whole_once_it_can_be(streamed, monkeypat
     until(delivered)
     assert sorted(event["core_username"] for event in view.delivery.sent) == ["u1", "u2"]
     assert "core_username" in view.store.views()[0].late
+
+
+def test_a_panic_is_told_and_tried_again(streamed, monkeypatch):
+    """Of the library that holds the rows: no thread ends quietly."""
+    view = streamed()
+    view.stream.put(bet(1))
+    with monkeypatch.context() as broken:
+        broken.setattr(view.loop._reader, "read", Mock(side_effect=PanicException("out of range")))
+        view.loop.poll(view.stopping)
+    assert "internal error: PanicException" in view.loop.standing.error.message
+    view.loop._resume_at = 0.0
+    view.poll()
+    assert view.delivery.keys == ["b1"]
 
 
 def test_an_offset_that_repeats_is_not_taken_again(streamed):

@@ -11,6 +11,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Generic, Literal, TypeVar
 
+import polars as pl
 import structlog
 from msgspec import Struct
 from msgspec.structs import replace
@@ -216,7 +217,8 @@ class BaseLoop(ABC, Generic[T, S]):
             self._drop_session()
         except SyncError as error:
             self._trouble(error)
-        except Exception as error:  # noqa: BLE001 - a view that stands still must say so, whatever the reason
+        # A view that stands still must say so, whatever the reason; a panic of polars is no Exception.
+        except (Exception, pl.exceptions.PanicException) as error:  # noqa: BLE001
             if os.environ.get("SYNC_DEBUG"):
                 traceback.print_exception(error)
             self._trouble(Unexpected(error))
