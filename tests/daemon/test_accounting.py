@@ -129,6 +129,19 @@ def test_rows_that_wait_and_are_read_again_wait_as_before(operator, again):
     assert counts(operator)[0]["parked"] == 0
 
 
+def test_a_missing_row_that_is_also_found_late_is_counted_once(operator, replica):
+    """Asked for by a comparison, and in the window that the next poll looks at: neither says later that a row is gone."""
+    execute = replica(DEPOSITS, BY_ID.replace("lookback: 1ms", "lookback: 1h"))
+    execute("INSERT INTO deposits (id, transaction_id) VALUES (1, 'a'), (3, 'c')")
+    assert operator.sync("run", "--once").returncode == 0
+    execute("INSERT INTO deposits (id, transaction_id) VALUES (2, 'b')")
+    assert "1 rows are queued" in operator.sync("reconcile", "--from", "0", "--send").stdout
+    assert operator.sync("run", "--once").returncode == 0
+    assert [each["payload"]["acc_last_transaction_id"] for each in operator.accepted()] == ["a", "c", "b"]
+    done = operator.sync("reconcile", "--from", "0")
+    assert "all acknowledged" in done.stdout, done.stdout
+
+
 def test_a_profile_that_changed_quietly_is_not_called_acknowledged(operator, replica):
     """What changed without moving its cursor is found by the comparison and by trace, and sent on request."""
     execute = replica(PLAYERS, "  - {name: players, source: db, relation: players, kind: users, cursor: dt}\n")

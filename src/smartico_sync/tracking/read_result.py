@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from smartico_sync.core.late_commit.mechanism import AskIds, KeyScan, ReadTime
     from smartico_sync.core.position import Position
 
-__all__ = ["ReadResult"]
+__all__ = ["READINGS", "ReadResult"]
+
+READINGS = count(1)  # of this process
 
 
 class ReadResult(Struct, frozen=True, eq=False):
@@ -28,7 +30,7 @@ class ReadResult(Struct, frozen=True, eq=False):
     `page`: rows in order; `late`: late rows that a rescan found below them; `extra`: rows out of the order, such as those
     dated ahead of the clock; `again`: rows that may have changed since they were read, and stand where they stood.
     `repeated` tells the rows of the page that were sent ahead of their time. `ahead` are the keys of such rows that `extra` holds. `after`: the position behind which the page begins. `watched`: the ids that were asked
-    for beside the mechanism's rescan. `number` counts the readings of this process, for the log.
+    for beside the mechanism's rescan. `number` grows with each, for the log, and to tell what was read before.
     `scanned`: in part when that found more than one reading brings.
     """
 
@@ -45,7 +47,7 @@ class ReadResult(Struct, frozen=True, eq=False):
     through: str | None = None
     after: Position | None = None
     scanned: Literal["whole", "in part"] = "whole"
-    number: int = field(default_factory=partial(next, count(1)))
+    number: int = field(default_factory=partial(next, READINGS))
 
     @property
     def size(self) -> float:

@@ -23,14 +23,14 @@ from smartico_sync.tracking.clocks import now_ms
 from smartico_sync.tracking.event_sender import EventSender
 from smartico_sync.tracking.key_watch import with_duplicates
 from smartico_sync.tracking.pages_in_flight import Sent
-from smartico_sync.tracking.read_result import ReadResult
+from smartico_sync.tracking.read_result import READINGS, ReadResult
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from smartico_sync.core.late_commit.mechanism import ReadTime
     from smartico_sync.core.pipeline import PreparedBatch
-    from smartico_sync.core.records import ParkedRow, Receipt
+    from smartico_sync.core.records import ParkedRow, Receipt, ViewRow
     from smartico_sync.core.tracing import Span
     from smartico_sync.delivery.protocol import Requests
     from smartico_sync.tracking.session import Equipment, Session
@@ -50,6 +50,14 @@ class Sender(EventSender):
         self._equipment = equipment
         self._profiles: Literal["one row each", "several rows"] = "one row each"
         self._read_ms = 0  # the highest clock of the source at which rows were read
+        self._asked: dict[
+            int, int
+        ] = {}  # keys that a comparison asked for and that arrived, each with the newest reading until then
+
+    def begin(self, row: ViewRow) -> None:
+        """As of every view."""
+        super().begin(row)
+        self._asked.clear()
 
     def newest(self, session: Working, rows: pl.DataFrame, batch: PreparedBatch) -> frozenset[int]:
         """Which rows (by `@row`) that seem old are the newest that the source holds of their players.
@@ -127,6 +135,9 @@ class Sender(EventSender):
         again = self._undelivered and (read.again is not None or session.keys.may_be_known(batch.ledger))
         commit = self.outcome(session, batch, receipt, "again" if again else "first")
         commit = with_duplicates(commit, explained, equipment.view.on_mutated)
+        if self._asked:
+            self._asked = {key: newest for key, newest in self._asked.items() if newest > read.number}
+            commit = replace(commit, ledger=without(commit.ledger, self._asked))
         if read.extra is not None:
             extra = ledger_of(read.extra, session.prepared.mapping)
             if read.ahead is None:  # rows without a cursor
@@ -187,13 +198,32 @@ class Sender(EventSender):
             explained = session.keys.explain(found.rows, keys, new)
             commit = self.built(session, batch, receipt, found.retried)
             commit = with_duplicates(commit, replace(explained, moved=()), "ignore")
+            asked = {keys[row] for row, each in enumerate(found.retried.found) if each.code == UNACKNOWLEDGED}
+            commit = replace(commit, ledger=without(commit.ledger, self._counted(commit.ledger, asked)))
             self.somebody_is_known(commit)
             seq = self._equipment.store.commit(commit)
             if seq and commit.ledger is not None:
                 session.reader.also(seq, commit.ledger.get_column("key"))
+            if asked:  # a page on its way may hold these rows, too, found late
+                self._asked |= dict.fromkeys(asked, next(READINGS))
             self._unknown(explained.unknown)
             self.committed(session, batch, commit)
             more = (commit.resolved or commit.dead_letters) and self._equipment.store.parked(self._name, now_ms(), 1)
             self._retries = "to go on" if more else "none"
 
         return Sent(self.queue(session, batch), settle, found.rows.estimated_size() + weight(batch.send))
+
+    def _counted(self, rows: pl.DataFrame | None, asked: Collection[int]) -> list[int]:
+        """Of the keys that a comparison asked for those that the ledger holds: the row was found late meanwhile."""
+        if rows is None or not asked:
+            return []
+        there = rows.drop_nulls().filter(pl.col("key").is_in(pl.Series(list(asked), dtype=pl.UInt64).implode()))
+        store, name = self._equipment.store, self._name
+        return [key for key, at in there.select("key", "cursor_ms").iter_rows() if store.acknowledged_at(name, at, key)]
+
+
+def without(rows: pl.DataFrame | None, keys: Collection[int]) -> pl.DataFrame | None:
+    """What enters the ledger, but for these keys."""
+    if rows is None or not keys:
+        return rows
+    return rows.filter(~pl.col("key").is_in(pl.Series(list(keys), dtype=pl.UInt64).implode()))
