@@ -19,7 +19,7 @@ from smartico_sync.daemon.member import Member
 from smartico_sync.daemon.operations import Operations
 from smartico_sync.daemon.state_place import state_place
 from smartico_sync.daemon.wiring import board_of
-from smartico_sync.errors import StateHeld
+from smartico_sync.errors import StateHeld, StateUnwritable
 from smartico_sync.observe.cluster_status import with_cluster
 from smartico_sync.observe.health import Health
 from smartico_sync.pii.keys import new_key
@@ -181,16 +181,26 @@ def test_a_member_that_groups_the_views_otherwise_takes_none_of_them(cluster, me
     looked([two], lambda: pair.holders() == {"cats": "two"})
 
 
-def test_a_member_that_sees_nothing_says_so(cluster, members):
+def test_a_member_that_sees_nothing_says_so(cluster, members, monkeypatch):
     """Also while it still waits for the answer: its readiness is never without a reason."""
     pair = cluster(TOKENS[:1], 60)
     one = members(pair, "one")
-    one.place = replace(one.place, lease_s=0.0)
-    (finding,) = one.status().findings
+    monkeypatch.setattr(one, "place", replace(one.place, lease_s=0.0))
+    assert not one.status().findings  # it asks for nothing now
+    told = []
+
+    def waits(*_):
+        told.append(one.status())
+        raise StateUnwritable("no answer", hint="")
+
+    monkeypatch.setattr(one._membership, "beat", waits)
+    one.look()
+    (finding,) = told[0].findings
     assert (finding.severity, finding.subject) == ("critical", "state")
     assert "does not answer" in finding.message
-    assert with_cluster(Health("alive", "delivering", ()), one.status()).ready == "not delivering"
-    one.place = replace(one.place, lease_s=60.0)
+    assert with_cluster(Health("alive", "delivering", ()), told[0]).ready == "not delivering"
+    assert one.status().findings[0].message == "no answer"
+    monkeypatch.undo()
 
 
 def test_a_player_is_forgotten_by_a_member_that_has_every_group(cluster, members):

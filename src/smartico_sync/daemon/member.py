@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
-from contextlib import suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -20,7 +21,7 @@ from smartico_sync.observe.finding import Finding
 from smartico_sync.state.fair_share import plan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from smartico_sync.config.models import Configuration
@@ -78,6 +79,7 @@ class Member:
         self._seen_at = time.monotonic()
         self._plan: Plan | None = None
         self._trouble: StateError | None = None
+        self._asked_at: float | None = None
         self._looks = threading.Event()
         self._lock = threading.Lock()
 
@@ -126,9 +128,21 @@ class Member:
 
     def _moved(self) -> bool:
         """Whether there is anything to do before the next beat."""
-        with suppress(StateError):  # the next beat tells
-            return self._membership.moved(self._seen, self.able())
-        return False
+        try:
+            with self._asking():
+                return self._membership.moved(self._seen, self.able())
+        except StateError as error:  # the next beat tells whether it lasts
+            self._trouble = error
+            return False
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        """Note since when an answer of the state is waited for: whoever was paused meanwhile does not blame it."""
+        self._asked_at = time.monotonic()
+        try:
+            yield
+        finally:
+            self._asked_at = None
 
     def _wake_in_the_end(self) -> None:
         self.stopping.wait()
@@ -138,7 +152,8 @@ class Member:
         """Say that this member is there, see the others, and do what follows."""
         self.collect()
         try:
-            seen = self._membership.beat(self.able(), self.rests())
+            with self._asking():
+                seen = self._membership.beat(self.able(), self.rests())
         except StateError as error:
             self._trouble = error
             return
@@ -279,7 +294,8 @@ class Member:
     def findings(self, *, fresh: bool) -> list[Finding]:
         """What is not as it should be."""
         found = []
-        if not fresh:
+        asking_s = time.monotonic() - (self._asked_at or math.inf)
+        if not fresh and (self._trouble is not None or asking_s >= self.place.lease_s / BEATS):
             silent = (
                 f"the state {self.place} does not answer: this member neither sees the others nor takes anything over"
             )
