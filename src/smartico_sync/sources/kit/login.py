@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CERTIFICATES", "BaseLogin"]
 
-LONGEST_MS = (
-    11 * 86_400_000
-)  # drivers take less than a billion, and sockets count in 31 bits: what is longer is no limit at all
+LONGEST_MS = 11 * 86_400_000  # drivers take less than a billion, sockets count in 31 bits: what is longer is no limit
 GRACE_S = 2.0  # the server's own timeout comes first; its answer needs a moment to arrive
 ON, OFF = ("on", "yes", "true", "1"), ("off", "no", "false", "0")
 CERTIFICATES = ("ssl_ca", "ssl_cert", "ssl_key", "ssl_key_password")
