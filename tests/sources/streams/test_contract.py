@@ -31,6 +31,19 @@ def test_messages_come_in_the_order_of_their_lane(bus):
     assert {message.key for message in found if message.lane.endswith("/0")} == {b"k"}
 
 
+def test_large_messages_come_in_small_pages(bus, monkeypatch):
+    """No page has more bytes than are worked with at once, but for a message that is larger by itself; none is left out."""
+    monkeypatch.setattr("smartico_sync.core.messages.message.PAGE_BYTES", 20_000)
+    made = bus(2)
+    for partition in (0, 1):
+        made.put(*({"n": n, "s": "x" * (30_000 if n == 7 else 3_000)} for n in range(20)), partition=partition)
+    subscription, pages = made.subscribe(), []
+    until(lambda: (pages.append(subscription.take(100, 0.2).messages), sum(map(len, pages)) == 40)[1])
+    assert all(page.size <= 20_000 or len(page) == 1 for page in pages)
+    for lane in (f"{made.topic}/0", f"{made.topic}/1"):
+        assert [each.offset for page in pages for each in page if each.lane == lane] == list(range(20))
+
+
 def test_headers_come_where_they_are_read(bus):
     """And cost nothing where they are not."""
     made = bus()

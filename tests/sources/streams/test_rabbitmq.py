@@ -299,6 +299,43 @@ class TestQueues:
         subscription.close()
         until(lambda: made.server.waiting(made.queue) == len(held))
 
+    def test_large_messages_come_in_small_pages(self, rabbits, kind, monkeypatch):
+        """No page has more bytes than are worked with at once, but for a message that is larger by itself."""
+        for name in "core.messages.message", "sources.rabbitmq.subscription":
+            monkeypatch.setattr(f"smartico_sync.{name}.PAGE_BYTES", 20_000)
+        made = rabbits(kind)
+        made.put(*({"n": n, "s": "x" * (30_000 if n == 7 else 3_000)} for n in range(30)))
+        subscription, pages = made.subscribe(), []
+        until(lambda: (pages.append(subscription.take(100, 0.2)), sum(len(page.messages) for page in pages) == 30)[1])
+        assert all(page.messages.size <= 20_000 or len(page.messages) == 1 for page in pages if page.messages)
+        assert numbers([each for page in pages for each in page.messages]) == list(range(30))
+        for page in pages:
+            subscription.commit(page, frozenset())
+        until(lambda: (subscription.take(0, 0.0), made.server.waiting(made.queue) == 0)[1])
+
+    def test_large_messages_that_wait_for_the_api_are_given_back_and_fewer_are_fetched_from_then_on(
+        self, rabbits, kind, monkeypatch
+    ):
+        """What waits here is bounded in bytes, too; nothing is lost by it, and the note names the prefetch that fits."""
+        monkeypatch.setattr(subscriptions, "LARGE_BYTES", 60_000)
+        monkeypatch.setattr(subscriptions, "LOOK_S", 0.0)
+        made = rabbits(kind)
+        made.put(*({"n": n, "s": "x" * 3_000} for n in range(40)))
+        subscription = made.subscribe()
+        page = page_of(subscription, 10)
+        until(lambda: (subscription.take(0, 0.05), subscription.standing().notes)[1])
+        (note,) = subscription.standing().notes
+        assert "prefetch: 9" in note
+        until(lambda: made.server.waiting(made.queue) == 40)
+        subscription.commit(page, frozenset())
+        subscription.take(10, 0.01)
+        assert made.book.gone
+        again = made.subscribe()
+        page = page_of(again, 9)
+        until(lambda: made.server.waiting(made.queue) == 31)
+        again.commit(page, frozenset())
+        assert numbers([*page.messages, *committed(again, 31)]) == list(range(40))
+
     def test_while_the_api_takes_nothing_for_long_all_is_given_back_once(self, rabbits, kind, monkeypatch):
         """Then nothing is open or delivered, until it takes events again; the view begins anew then."""
         monkeypatch.setattr(subscriptions, "GIVEN_BACK_S", 0.0)

@@ -10,9 +10,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-__all__ = ["LATEST_MS", "NOTHING", "NO_MESSAGES", "Message", "Messages", "place_of", "split_place"]
+__all__ = [
+    "LATEST_MS",
+    "NOTHING",
+    "NO_MESSAGES",
+    "PAGE_BYTES",
+    "Message",
+    "Messages",
+    "fitting",
+    "place_of",
+    "split_place",
+]
 
 NOTHING: Mapping[str, object] = {}
+PAGE_BYTES = 8_000_000  # of bodies that are worked with at once: a page of narrow messages has less, two of these may be in flight
 LATEST_MS = 253_402_300_799_999  # the end of the year 9999: producers that count in other units write times beyond all calendars
 
 
@@ -95,12 +106,29 @@ class Messages(Sequence[Message]):
         """Bytes of all bodies."""
         return sum(map(len, filter(None, self.values)))
 
+    def fitting(self, most: int) -> int:
+        """How many of them, from the first and at most so many, make a page; see `fitting`."""
+        if self.size <= PAGE_BYTES:
+            return min(most, len(self))
+        return fitting((len(value or b"") for value in self.values), most)
+
     @property
     def _columns(self) -> tuple[Sequence[Any], ...]:
         return (self.lanes, self.offsets, self.times_ms, self.keys, self.values, self.headers, self.properties)
 
 
 NO_MESSAGES = Messages()
+
+
+def fitting(sizes: Iterable[int], most: int) -> int:
+    """How many bodies of these sizes, from the first and at most so many, are worked with at once: one in any case."""
+    fits, total = 0, 0
+    for size in sizes:
+        total += size
+        if fits == most or (fits and total > PAGE_BYTES):
+            break
+        fits += 1
+    return fits
 
 
 def place_of(message: Message) -> str:

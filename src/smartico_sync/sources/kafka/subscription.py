@@ -75,11 +75,10 @@ class KafkaSubscription:
         return "level" if self._lanes.level(self._end) else "behind"
 
     def take(self, limit: int, wait_s: float) -> Page:
-        """Up to `limit` messages."""
+        """Up to `limit` messages, fewer where they are large; what came beside them waits."""
         self._look()
-        if limit and (waiting := self._lanes.waiting):
-            self._lanes.waiting = waiting[limit:]
-            return self._page(waiting[:limit])
+        if limit and self._lanes.waiting:
+            return self._next_page(limit)
         with translated(self._place):
             first = self._consumer.poll(wait_s)
             received = [] if first is None else [first]
@@ -87,10 +86,10 @@ class KafkaSubscription:
                 received += self._consumer.consume(limit - 1, 0)
         messages = self._read(received)
         self._complain()
-        if not limit:
-            self._lanes.waiting += messages
-            return Page()
-        return self._page(messages)
+        if limit and len(messages) == messages.fitting(limit):
+            return self._page(messages)
+        self._lanes.waiting += messages
+        return self._next_page(limit) if limit else Page()
 
     def commit(self, page: Page, waiting: frozenset[str]) -> None:  # noqa: ARG002 - what waits is read again at its place
         """Let the broker know, soon."""
@@ -202,6 +201,12 @@ class KafkaSubscription:
         for lane, place in dict(zip(messages.lanes, range(len(messages)), strict=True)).items():
             self._lanes.took(lane, messages.offsets[place], messages.times_ms[place])
         return messages
+
+    def _next_page(self, limit: int) -> Page:
+        waiting = self._lanes.waiting
+        fits = waiting.fitting(limit)
+        self._lanes.waiting = waiting[fits:]
+        return self._page(waiting[:fits])
 
     def _page(self, messages: Messages) -> Page:
         epochs = self._member.epochs

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from contextlib import closing, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Literal, NoReturn
+
+from msgspec.structs import replace
 
 from smartico_sync.catalogue.engines import RABBITMQ
 from smartico_sync.errors import ConfigError, ViewMisconfigured
@@ -39,6 +42,7 @@ class RabbitStream:
         self._place = self._settings.place
         self.encryption = self._settings.encryption
         self._management = Management(self._settings) if self._settings.management else None
+        self._prefetch: dict[str, int] = {}  # of views whose messages were too large for the configured one
 
     @contextmanager
     def _asking(self) -> Iterator[BlockingConnection]:
@@ -65,7 +69,9 @@ class RabbitStream:
     def subscribe(self, feed: Feed, keeper: Keeper) -> Subscription:
         """Begin to read."""
         self._named(feed)
-        return RabbitSubscription(self._settings, feed, keeper)
+        most = self._settings.prefetch
+        settings = replace(self._settings, prefetch=min(most, self._prefetch.get(feed.view, most)))
+        return RabbitSubscription(settings, feed, keeper, partial(self._prefetch.__setitem__, feed.view))
 
     def sample(self, feed: Feed, limit: int) -> list[Message]:
         """Some of the newest messages of streams; other queues show none without giving it away."""

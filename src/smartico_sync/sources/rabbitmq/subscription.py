@@ -15,7 +15,7 @@ import structlog
 from msgspec import Struct
 from pika.exceptions import AMQPError
 
-from smartico_sync.core.messages.message import place_of
+from smartico_sync.core.messages.message import PAGE_BYTES, fitting, place_of
 from smartico_sync.core.records import LaneStep
 from smartico_sync.errors import SourceUnreachable
 from smartico_sync.sources.rabbitmq.acknowledgements import acks
@@ -36,7 +36,7 @@ from smartico_sync.sources.rabbitmq.settings import version_of
 from smartico_sync.sources.stream import Lag, Page, Standing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from pika import BasicProperties
 
@@ -49,6 +49,7 @@ __all__ = ["RabbitSubscription"]
 
 LOOK_S = 1.0  # how often queues are counted, and the channel looked at: after a timeout of the broker nothing comes, and nothing is said
 GIVEN_BACK_S = 600.0  # what waits longer for the API is given back: the broker's own patience is 30 minutes by default
+LARGE_BYTES = 64_000_000  # of messages that wait here: the daemon stays below 400 MB; what is more is given back
 HELD_S = 600.0  # what is parked longer is kept by the state, for the same reason
 PAGES = 3  # in the prefetch: one comes while one is worked with and one is at the API
 BUSY = 100  # messages that came at once: more are coming
@@ -68,10 +69,12 @@ class Held(Struct, frozen=True):
 class RabbitSubscription:
     """As `sources.stream.Subscription` says, over one channel of one connection."""
 
-    def __init__(self, settings: Settings, feed: Feed, keeper: Keeper) -> None:
+    def __init__(self, settings: Settings, feed: Feed, keeper: Keeper, fewer: Callable[[int], None]) -> None:
         self._settings, self._feed, self._keeper = settings, feed, keeper
+        self._fewer = fewer  # of which prefetch the next subscription is to be
         self._place = settings.place
         self._received: deque[tuple[str, int, int, BasicProperties, bytes]] = deque()
+        self._size = 0  # bytes of their bodies
         self._open: deque[tuple[int, float]] = deque()  # the last tag of each page that is on its way, and since when
         self._held: dict[str, Held] = {}
         self._given_up: set[str] = set()
@@ -133,6 +136,7 @@ class RabbitSubscription:
         receive = self._received.append
 
         def take(tag: int, redelivered: int, properties: BasicProperties, body: bytes) -> None:
+            self._size += len(body)
             receive((queue, tag, redelivered, properties, body))
 
         with translated(self._place, queue):
@@ -148,7 +152,7 @@ class RabbitSubscription:
         return "level" if self._remaining.none(self._next) else "behind"
 
     def take(self, limit: int, wait_s: float) -> Page:
-        """Up to `limit` messages."""
+        """Up to `limit` messages, fewer where they are large."""
         if self._given_back != "no":
             return self._wait(wait_s)
         self._pump(0.0 if self._received or not limit else wait_s, limit)
@@ -248,7 +252,7 @@ class RabbitSubscription:
         with translated(self._place):
             self._connection.process_data_events(wait_s)
             enough, before, until = min(limit, self._settings.prefetch // PAGES), 0, time.monotonic() + GATHER_S
-            while 0 < len(self._received) < enough:
+            while 0 < len(self._received) < enough and self._size < PAGE_BYTES:
                 left = until - time.monotonic()
                 gathering = left > 0 and (self._open or len(self._received) >= BUSY)
                 if not gathering and len(self._received) == before:
@@ -258,8 +262,12 @@ class RabbitSubscription:
 
     def _page(self, limit: int, now: float) -> Page:
         """The next messages, as a page."""
-        some = [self._received.popleft() for _ in range(min(limit, len(self._received)))]
+        fits = min(limit, len(self._received))
+        if self._size > PAGE_BYTES:
+            fits = fitting((len(body) for *_, body in self._received), fits)
+        some = [self._received.popleft() for _ in range(fits)]
         queues, tags, again, told, bodies = map(list, zip(*some, strict=True))
+        self._size -= sum(map(len, bodies))
         offsets = [self._base + tag for tag in tags]
         for place, queue in enumerate(queues) if "stream" in self._kinds.values() else ():
             if self._kinds[queue] == "stream":
@@ -330,12 +338,25 @@ class RabbitSubscription:
             self._keeper.keep([held.message for held in long])
             self.settled([place_of(held.message) for held in long])
         if self._open and now - self._open[0][1] > GIVEN_BACK_S:
-            self._given_back = "yes"
-            log.warning(
-                "view.given_back", view=self._feed.view, hint="nothing: it consumes again once the API takes events"
+            self._give_back("the API takes nothing for long: open messages were given back to the broker")
+        elif self._open and self._size > LARGE_BYTES:
+            fit = max(PAGES, len(self._received) * LARGE_BYTES // (2 * self._size))
+            self._fewer(fit)
+            self._give_back(
+                f"messages that wait for the API took {self._size // 1_000_000:,} MB of memory: they were given back to the broker, "
+                f"and {fit:,} are fetched at once from now on; `options: {{prefetch: {fit}}}` of the source begins with that"
             )
-            self._tell("given back", "the API takes nothing for long: open messages were given back to the broker")
-            self.close()
+
+    def _give_back(self, why: str) -> None:
+        """Let the broker have all that is open, and consume again once the API takes events."""
+        self._given_back = "yes"
+        log.warning(
+            "view.given_back", view=self._feed.view, hint="nothing: it consumes again once the API takes events"
+        )
+        self._tell("given back", why)
+        self._received.clear()
+        self._size = 0
+        self.close()
 
     def _count(self) -> None:
         """Count on the channel that consumes, and ask something more: what was given to us before the count has arrived then."""
