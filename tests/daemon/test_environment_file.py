@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from smartico_sync.cli import options
-from smartico_sync.cli.environment_file import add_environment_file, variables
+from smartico_sync.config.environment_file import add_environment_file, variables
 from smartico_sync.errors import ConfigError
 
 

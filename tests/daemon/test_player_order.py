@@ -412,14 +412,20 @@ def whole_second(day, name):
     return second
 
 
-@pytest.mark.parametrize("left", ["running", "restarted"])
-def test_a_second_change_under_the_same_cursor_value_is_found(day, left):
-    """Cursors of whole seconds: a player who changes twice within one is sent as he is at its end, though a poll came between."""
+def changed_once(day):
+    """A player who has changed and was sent so, and the second of that, which is not over."""
     today = day(PLAYERS % "")
     today.replica.execute("INSERT INTO players (dt_update, core_username) VALUES ('2026-01-01 00:00:01', 'old')")
     today.poll()
     second = whole_second(today, "first")
     today.poll_until(lambda: today.names() == ["old", "first"])
+    return today, second
+
+
+@pytest.mark.parametrize("left", ["running", "restarted"])
+def test_a_second_change_under_the_same_cursor_value_is_found(day, left):
+    """Cursors of whole seconds: a player who changes twice within one is sent as he is at its end, though a poll came between."""
+    today, second = changed_once(day)
     today.replica.execute("UPDATE players SET core_username = 'second', dt_update = ?", (second,))
     if left == "restarted":
         today.loops["players"].close()
@@ -433,11 +439,7 @@ def test_a_second_change_under_the_same_cursor_value_is_found(day, left):
 @pytest.mark.parametrize("left", ["closed", "replaced"])
 def test_a_second_change_is_found_after_a_restart_whoever_came_meanwhile(day, left):
     """The second in which the player changed twice is not the newest one any more; also where the newest row has moved on since."""
-    today = day(PLAYERS % "")
-    today.replica.execute("INSERT INTO players (dt_update, core_username) VALUES ('2026-01-01 00:00:01', 'old')")
-    today.poll()
-    second = whole_second(today, "first")
-    today.poll_until(lambda: today.names() == ["old", "first"])
+    today, second = changed_once(day)
     newest = f"strftime('%Y-%m-%d %H:%M:%S', '{second}', '+1 second')"
     today.replica.execute(
         f"INSERT INTO players (dt_update, core_username, user_ext_id) VALUES ({newest}, 'other', 'q')"

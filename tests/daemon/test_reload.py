@@ -12,6 +12,7 @@ import sys
 import pytest
 
 from daemon.deposits import DEPOSITS, VIEW, insert
+from smartico_sync.config.environment_file import Variables
 from smartico_sync.daemon.ending import Ending
 from smartico_sync.daemon.reload import Reload
 from smartico_sync.daemon.service_manager import ServiceManager
@@ -114,7 +115,7 @@ def test_what_is_loaded_and_cannot_begin_makes_way_for_the_former(tmp_path):
     """A file may pass every trial and fail at the state all the same; where the first one fails, there is nothing to go back to."""
     file = tmp_path / "views.yaml"
     file.write_text("one")
-    reload = Reload(file, Ending())
+    reload = Reload(file, Ending(), Variables(file))
     first, second = object(), object()
     broken = StateError("damaged", hint="restore it")
     with pytest.raises(StateError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from daemon.deposits import DEPOSITS, VIEW, insert
-from smartico_sync.cli.environment_file import Variables
+from smartico_sync.config.environment_file import Variables
 from smartico_sync.config.load import load
 from smartico_sync.daemon.ending import Ending
 from smartico_sync.daemon.reload import Reload

@@ -11,12 +11,12 @@ from smartico_sync.catalogue.kinds import kind
 from smartico_sync.cli.check_machine import machine_findings, tracing_findings
 from smartico_sync.cli.check_report import ViewReport, show_report
 from smartico_sync.cli.check_view import check_view
-from smartico_sync.cli.environment_file import add_environment_file
 from smartico_sync.cli.findings import Finding, failed, show
 from smartico_sync.cli.operator_context import OperatorContext
 from smartico_sync.cli.options import config_option, json_option
 from smartico_sync.cli.output import echo, print_json
 from smartico_sync.cli.stream_check import check_messages
+from smartico_sync.config.environment_file import add_environment_file
 from smartico_sync.config.load import load
 from smartico_sync.core.encryption import STANDING, WITHIN, is_loopback
 from smartico_sync.daemon.wiring import protection_of, reads_messages

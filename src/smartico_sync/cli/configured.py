@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from smartico_sync.cli.environment_file import add_environment_file
+from smartico_sync.config.environment_file import add_environment_file
 from smartico_sync.config.load import load
 from smartico_sync.daemon.state_place import state_place
 

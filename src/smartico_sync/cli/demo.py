@@ -14,10 +14,10 @@ import click
 
 from smartico_sync.catalogue.engines import EMBEDDED, KAFKA
 from smartico_sync.cli.check_machine import taken
+from smartico_sync.cli.durations import seconds_of
 from smartico_sync.cli.run_reports import Reports
 from smartico_sync.cli.serving import serve
 from smartico_sync.config import load
-from smartico_sync.config.units import WAIT_MS, Milliseconds
 from smartico_sync.daemon.ending import Ending
 from smartico_sync.daemon.scheduler import Scheduler
 from smartico_sync.daemon.wiring import assemble, endpoint_of
@@ -99,16 +99,6 @@ def written(replica: Path, source: str, url: str, place: tuple[str, Path, str, s
     stack.callback(publisher.stop)
     publisher.start()
     return topics_yaml(broker, *place)
-
-
-def seconds_of(duration: str | None) -> float | None:
-    """The duration in seconds; None: until Ctrl-C."""
-    if duration is None:
-        return None
-    try:
-        return (Milliseconds(at_most=WAIT_MS).parse(duration) or 0) / 1000
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--for") from None
 
 
 def direct(

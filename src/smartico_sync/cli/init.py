@@ -11,10 +11,10 @@ import click
 from pydantic import SecretStr
 
 from smartico_sync.catalogue.engines import find
-from smartico_sync.cli.environment_file import NAME, add_environment_file
 from smartico_sync.cli.output import echo_lines, secho
 from smartico_sync.cli.stream_init import topics_proposed
 from smartico_sync.config.document import parse as parse_yaml
+from smartico_sync.config.environment_file import NAME, add_environment_file
 from smartico_sync.config.models import SourceConfig
 from smartico_sync.core.relation import Relation
 from smartico_sync.errors import ConfigError, SyncError

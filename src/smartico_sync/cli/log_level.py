@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from smartico_sync.cli.durations import seconds_of
 from smartico_sync.cli.operator_context import OperatorContext
 from smartico_sync.cli.options import config_option, json_option
 from smartico_sync.cli.output import echo, print_json
-from smartico_sync.config.units import WAIT_MS, Milliseconds
 from smartico_sync.daemon import asking
 from smartico_sync.errors import ConfigError
 from smartico_sync.observe.logs import LEVELS
@@ -32,10 +32,7 @@ def log_level(level: str | None, duration: str | None, path: Path, as_json: bool
     With debug each page that was read, each request and each answer has a line, with numbers that lead from one to the other.
     """
     context = OperatorContext(path, secrets="passed over")
-    try:
-        seconds = (Milliseconds(at_most=WAIT_MS).parse(duration) or 0) / 1000 if duration is not None else None
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--for") from None
+    seconds = seconds_of(duration)
     if seconds is not None and level is None:
         raise click.UsageError("--for needs a level: smartico-sync log-level debug --for 10m")
     if not is_there(asking.socket_path(context.state.path)):

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import click
 import structlog
 
-from smartico_sync.cli.environment_file import Variables, add_environment_file
 from smartico_sync.cli.loading import without_collector
 from smartico_sync.cli.options import config_option
 from smartico_sync.cli.serving import assembled, loaded, serve
+from smartico_sync.config.environment_file import Variables, add_environment_file
 from smartico_sync.daemon.ending import Ending
 from smartico_sync.daemon.scheduler import Scheduler
 from smartico_sync.daemon.start import ONCE_PATIENCE_S, Start, Stopped

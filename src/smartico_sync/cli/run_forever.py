@@ -24,7 +24,7 @@ from smartico_sync.tracking.clocks import now_ms
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from smartico_sync.cli.environment_file import Variables
+    from smartico_sync.config.environment_file import Variables
     from smartico_sync.config.models import Configuration
     from smartico_sync.daemon.ending import Ending
     from smartico_sync.daemon.start import Start

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from msgspec import Struct
 from pydantic import BaseModel, SecretStr, ValidationError
 
+from smartico_sync.config import environment_file
 from smartico_sync.config.checks import Parts, check, key_problem, public_key_problem, webhook
 from smartico_sync.config.document import Document, parse
 from smartico_sync.config.models import AlertReceiver, Configuration, Health, Pii, Smartico, SourceConfig, Tracing, View
@@ -22,9 +23,8 @@ from smartico_sync.errors import ConfigError, SecretsMissing
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["ENVIRONMENT_FILE", "SecretFiles", "load"]
+__all__ = ["SecretFiles", "load"]
 
-ENVIRONMENT_FILE = "secrets.env"  # beside the configuration
 M = TypeVar("M", bound=BaseModel)
 SecretFiles = Literal[
     "needed",
@@ -99,7 +99,7 @@ def next_step(path: Path, environ: Mapping[str, str], problems: list[Problem]) -
     lacking = {problem.loc for problem in problems if problem.kind == "no variable"}
     step = f"correct {edited}"
     if lacking.issuperset(problem.loc for problem in problems):
-        variables = edited.with_name(ENVIRONMENT_FILE)
+        variables = edited.with_name(environment_file.NAME)
         step = f"write NAME=value into {variables}, a line for each of them, or export them"
         if os.path.isdir(variables):  # noqa: PTH112 - Path's own raises where this user may not look
             step = f"{variables} is a folder: put a file in its place, {step}"

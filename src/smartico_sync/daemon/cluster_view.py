@@ -71,7 +71,7 @@ def groups_of(
 
 def overlaps(holder: Holder, group: TokenGroup) -> bool:
     """Whether views of a group are held under another name."""
-    return holder.name != group.name and not holder.shares and not set(names_of(group)).isdisjoint(holder.views)
+    return not holder.shares and holder.otherwise([group.name], names_of(group))
 
 
 def read_together(name: str, group: TokenGroup, place: ServerPlace, seen: Seen, works: AbstractSet[str]) -> GroupStatus:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import structlog
 from msgspec import Struct, to_builtins
 
-from smartico_sync.config.load import ENVIRONMENT_FILE, load
+from smartico_sync.config.load import load
 from smartico_sync.config.service_copy import RESTART, is_copy, original
 from smartico_sync.config.state_checks import shown_state
 from smartico_sync.daemon.start import Stopped
@@ -20,42 +20,18 @@ from smartico_sync.errors import ConfigError, SyncError, Unexpected
 from smartico_sync.observe.finding import Finding
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
+    from smartico_sync.config.environment_file import Variables
     from smartico_sync.config.models import Configuration, Health
     from smartico_sync.daemon.ending import Ending
 
-__all__ = ["RESTART", "Changes", "Reload", "Variables", "changes", "tried"]
+__all__ = ["RESTART", "Changes", "Reload", "changes", "tried"]
 
 STATE = ("state", "state_key_file", "cluster")  # what the state is opened with: it is held as long as the daemon runs
 
 log = structlog.get_logger()
-
-
-class Variables(Protocol):
-    """Where the variables of the configuration come from, each time that it is read."""
-
-    def now(self) -> Mapping[str, str]:
-        """All of them. Raises ConfigError."""
-        ...
-
-    def outdone(self) -> Sequence[str]:
-        """Those that were changed, and that what the process was started with keeps from being taken up."""
-        ...
-
-
-class Environment:
-    """The environment alone, which stays as it is."""
-
-    def now(self) -> Mapping[str, str]:
-        """The environment."""
-        return os.environ
-
-    def outdone(self) -> Sequence[str]:
-        """None."""
-        return ()
 
 
 class Changes(Struct, frozen=True):
@@ -85,16 +61,15 @@ class Reload:
     `begin` says which configuration is at work, `following` which one comes after it, once it has ended; None: the daemon ends.
     """
 
-    def __init__(self, path: Path, ending: Ending, variables: Variables | None = None) -> None:
-        self.path, self.ending, self.variables = path, ending, variables or Environment()
-        self.secrets = path.absolute().with_name(ENVIRONMENT_FILE)
+    def __init__(self, path: Path, ending: Ending, variables: Variables) -> None:
+        self.path, self.ending, self.variables = path, ending, variables
         self._lock = threading.Lock()
         self._current: Configuration | None = None
         self._following: Configuration | None = None
         self._stopping = threading.Event()
         self._begun = threading.Event()
         self._loaded = self._loaded_before = content(path)
-        self._secrets = content(self.secrets)
+        self._secrets = content(variables.file)
         self._refused: SyncError | None = None
         self._health: Health | None = None  # as the endpoint was opened with it
         self._asked, self._ask = os.pipe()
@@ -157,10 +132,10 @@ class Reload:
         with self._lock:
             if self._current is None or self._following is not None:
                 raise ConfigError("a reload is under way", hint="try again in a moment: smartico-sync reload")
-            seen, secrets = content(self.path), content(self.secrets)
+            seen, secrets = content(self.path), content(self.variables.file)
             try:
                 found = self._tried(self._current)
-                outdone = list(self.variables.outdone())
+                outdone = self.variables.outdone()
             except SyncError as error:
                 self._refused = error
                 raise
@@ -201,7 +176,7 @@ class Reload:
 
     def findings(self) -> tuple[Finding, ...]:
         """That a file was refused, or is another than the one at work."""
-        now = {self.path: self._loaded, self.secrets: self._secrets}
+        now = {self.path: self._loaded, self.variables.file: self._secrets}
         changed = ", ".join(path.name for path, loaded in now.items() if content(path) != loaded)
         if changed and self._refused is not None:
             return (

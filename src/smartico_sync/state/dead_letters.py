@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from smartico_sync.core.position import Position
 from smartico_sync.core.records import DeadLetter, ParkedRow, UndeliveredRow
@@ -46,6 +46,9 @@ OF_OWNER = (
 )
 STAGE = "l.code, l.reason, l.at_ms"
 ROW = "v.name, l.key, l.position, l.eid, l.event_type, l.fingerprint, l.player, l.content"
+LETTERS = (
+    f"SELECT {STAGE}, l.next_try_ms, l.deadline_ms, l.tries, l.id, {ROW} FROM letter l JOIN view v ON v.no = l.view_no"  # noqa: S608 - constants
+)
 KEEP = """
     INSERT INTO letter (view_no, key, position, eid, event_type, fingerprint, player, content, code, reason, at_ms,
                         next_try_ms, deadline_ms, tries)
@@ -144,14 +147,17 @@ def due(connection: Statements, view_no: int, due_ms: int, limit: int, owner: UU
     mine = "" if owner is None else OF_OWNER
     for low, high in ((0, due_ms + 1), (due_ms + 2 * LONGEST_MS, BEHIND_MS)):
         found = connection.execute(
-            f"SELECT {STAGE}, l.next_try_ms, l.deadline_ms, l.tries, l.id, {ROW} FROM letter l "  # noqa: S608 - constants
-            "JOIN view v ON v.no = l.view_no "
-            f"WHERE l.view_no = ? AND l.next_try_ms >= ? AND l.next_try_ms < ?{mine} ORDER BY l.next_try_ms, l.id LIMIT ?",
+            f"{LETTERS} WHERE l.view_no = ? AND l.next_try_ms >= ? AND l.next_try_ms < ?{mine} ORDER BY l.next_try_ms, l.id LIMIT ?",
             (view_no, low, high, *(() if owner is None else (owner,)), limit),
         ).fetchall()
         if found:
-            return [ParkedRow(undelivered(*row[7:]), *row[:7]) for row in found]
+            return [parked(row) for row in found]
     return []
+
+
+def parked(row: Sequence[Any]) -> ParkedRow:
+    """One of `LETTERS` that waits."""
+    return ParkedRow(undelivered(*row[7:]), *row[:7])
 
 
 def at_places(
@@ -160,17 +166,8 @@ def at_places(
     """Read what was given up, or waits, of the rows at these positions (None: of all rows)."""
     some = "" if positions is None else "AND l.position IN (SELECT CAST(value AS TEXT) FROM json_each(?)) "
     asked = () if positions is None else (json.dumps([as_text(position) for position in positions]),)
-    found = connection.execute(
-        f"SELECT {STAGE}, l.next_try_ms, l.deadline_ms, l.tries, l.id, {ROW} FROM letter l JOIN view v ON v.no = l.view_no "  # noqa: S608 - constants
-        f"WHERE l.view_no = ? {some}ORDER BY l.id",
-        (view_no, *asked),
-    )
-    return [
-        ParkedRow(undelivered(*rest), code, reason, at_ms, due_ms, deadline_ms, tries, number)
-        if due_ms is not None
-        else DeadLetter(undelivered(*rest), code, reason, at_ms, number)
-        for code, reason, at_ms, due_ms, deadline_ms, tries, number, *rest in found
-    ]
+    found = connection.execute(f"{LETTERS} WHERE l.view_no = ? {some}ORDER BY l.id", (view_no, *asked))
+    return [DeadLetter(undelivered(*row[7:]), *(*row[:3], row[6])) if row[3] is None else parked(row) for row in found]
 
 
 def waits(connection: Statements) -> bool:

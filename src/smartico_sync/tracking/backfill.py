@@ -130,18 +130,23 @@ class Backfills:
 
     def open(self) -> list[Backfill]:
         """What is to be done, as the state has it now."""
-        return [each for each in self.store.backfills() if each.state == "open" and each.view in self.loops]
+        return self.open_of(self.store.backfills())
+
+    def open_of(self, every: Sequence[Backfill]) -> list[Backfill]:
+        """Those of them that are to be done."""
+        return [each for each in every if each.state == "open" and each.view in self.loops]
 
     def round(self, stopping: threading.Event) -> float | None:
         """Send a page of each backfill that is due; seconds until the next is, None when nothing is open."""
         for backfill in self.open():
             if not stopping.is_set() and self.due.get(backfill.id, 0.0) <= time.monotonic():
                 self.attempt(backfill, stopping)
-        still = self.open()
+        every = self.store.backfills()
+        still = self.open_of(every)
         for name in self.told | {each.view for each in still}:
             self.tell(name, still)
         self.told = {each.view for each in still}
-        self.tell_failed()
+        self.tell_failed(every)
         if not still:
             return None
         return max(0.0, min(self.due.get(each.id, 0.0) for each in still) - time.monotonic())
@@ -304,9 +309,9 @@ class Backfills:
         status = BackfillStatus(done, total, sum(each.rate for each in mine), mine[0].reason) if mine else None
         self.loops[name].equipment.recorder.backfilled(status)
 
-    def tell_failed(self) -> None:
+    def tell_failed(self, every: Sequence[Backfill]) -> None:
         """Say on the board which views' newest backfills were given up."""
-        newest = {each.view: each for each in self.store.backfills() if each.view in self.loops}
+        newest = {each.view: each for each in every if each.view in self.loops}
         failed = {
             name: FailedBackfill(each.id, each.reason, each.updated_ms)
             for name, each in newest.items()

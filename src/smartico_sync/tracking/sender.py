@@ -50,9 +50,8 @@ class Sender(EventSender):
         self._equipment = equipment
         self._profiles: Literal["one row each", "several rows"] = "one row each"
         self._read_ms = 0  # the highest clock of the source at which rows were read
-        self._asked: dict[
-            int, int
-        ] = {}  # keys that a comparison asked for and that arrived, each with the newest reading until then
+        # Keys that a comparison asked for and that arrived, each with the newest reading until then.
+        self._asked: dict[int, int] = {}
 
     def begin(self, row: ViewRow) -> None:
         """As of every view."""

@@ -85,10 +85,8 @@ class Membership:
             return
         with suppress(KafkaException, SyncError):  # whoever does not answer is asked again
             topics = consumer.list_topics(timeout=TELL_S).topics
-            mine, there = (
-                len(self._lanes.next),
-                sum(len(topics[name].partitions) for name in self._topics if name in topics),
-            )
+            mine = len(self._lanes.next)
+            there = sum(len(topics[name].partitions) for name in self._topics if name in topics)
             told = (
                 f"{mine} of {there} partitions are given to this daemon: another member of group {self._feed.group} reads the rest. "
                 "One that is no smartico-sync keeps them from being sent: give it, or this source, a `group:` of its own"

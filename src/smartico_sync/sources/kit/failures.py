@@ -22,6 +22,7 @@ TOO_SLOW = "where a session locks the table, end it; else raise `statement_timeo
 SMALLER = "tried again, with a smaller page"
 SEE_ROW = "SELECT from the view by hand to see the row; a cast or a division in it fails"
 RUN = "run the `query:` by hand"
+NO_MORE = "the server takes no more connections now"
 BY_HAND = "SELECT from the view by hand to see the server's own words; a row's value may be in them"
 Form = Literal["view", "server", "subject"]  # about a view that was read, the server itself, or the view as its subject
 FORMS: dict[Form, str] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from smartico_sync.errors import SourceCancelled, SourceError, SourceFull, SourceRefused, SourceUnreachable, ViewBroken
-from smartico_sync.sources.kit.failures import COMPARE, RUN, TOO_SLOW, alike, failure_of, meanings
+from smartico_sync.sources.kit.failures import COMPARE, NO_MORE, RUN, TOO_SLOW, alike, failure_of, meanings
 
 __all__ = ["NOT_ALLOWED", "NO_SYNTAX", "NO_VARIABLE", "failure"]
 
@@ -69,7 +69,7 @@ TABLE = {
         1271: "compares texts of two collations",
     }, "subject"),
     **alike(SourceUnreachable, "is the server running?", "the connection broke", LOST),
-    **alike(SourceFull, SEE_LIMITS, "the server takes no more connections now", NONE_LEFT),
+    **alike(SourceFull, SEE_LIMITS, NO_MORE, NONE_LEFT),
     **alike(SourceUnreachable, FULL, "the server cannot serve us now", BUSY),
     **meanings(ViewBroken, RUN, {NO_SYNTAX: "the server cannot parse it"}),
 }  # fmt: skip

@@ -9,7 +9,7 @@ import ssl
 import oracledb
 
 from smartico_sync.errors import SourceCancelled, SourceError, SourceFull, SourceRefused, SourceUnreachable, ViewBroken
-from smartico_sync.sources.kit.failures import COMPARE, TOO_SLOW, alike, failure_of, meanings
+from smartico_sync.sources.kit.failures import COMPARE, NO_MORE, TOO_SLOW, alike, failure_of, meanings
 from smartico_sync.sources.kit.network_failures import LESS, Hints, broken, unreachable
 
 __all__ = ["failure", "number"]
@@ -78,7 +78,7 @@ TABLE = {
     **meanings(ViewBroken, "GRANT READ on it to the user, or compare its name with views.yaml: `smartico-sync check`", {
         942: "does not exist, or the user may not read it",
     }, "subject"),
-    **alike(SourceFull, SEE_LIMITS, "the server takes no more connections now", NONE_LEFT),
+    **alike(SourceFull, SEE_LIMITS, NO_MORE, NONE_LEFT),
     **alike(SourceUnreachable, FULL, "the server cannot serve us now", BUSY),
     **meanings(SourceUnreachable, UNREGISTERED, {
         12514: "the listener does not know the service", 12505: "the listener does not know the SID",

@@ -30,9 +30,8 @@ T = TypeVar("T")
 Answer = tuple["Sequence[oracledb.FetchInfo]", list[tuple[Any, ...]]]
 READ_ONLY = "SET TRANSACTION READ ONLY"  # one snapshot for all its statements
 BATCH = 10_000  # rows of a round trip: a page is one, as long as it is not larger
-COUNTED_BATCH = (
-    500  # where wide rows are to be noticed: 10 MB of rows of 20 kB, and a page of narrow ones is 20 round trips
-)
+# Where wide rows are to be noticed: of 20 kB each these are 10 MB, and a page of narrow ones is 20 round trips.
+COUNTED_BATCH = 500
 NAME_BYTES = 48  # what V$SESSION keeps of a module
 FAREWELL_MS = 1_000  # logging off is a courtesy
 # Whatever the server's default or a logon trigger says. Texts compare by their bytes, which is what indexes hold.

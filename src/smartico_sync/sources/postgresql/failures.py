@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from smartico_sync.errors import SourceCancelled, SourceError, SourceFull, SourceRefused, SourceUnreachable, ViewBroken
-from smartico_sync.sources.kit.failures import COMPARE, SEE_ROW, TOO_SLOW, Meaning, alike, failure_of, meanings
+from smartico_sync.sources.kit.failures import COMPARE, NO_MORE, SEE_ROW, TOO_SLOW, Meaning, alike, failure_of, meanings
 from smartico_sync.sources.kit.network_failures import LESS, Hints, unreachable
 
 __all__ = ["connecting", "failure"]
@@ -13,7 +13,6 @@ HINTS = Hints(tls=f"`sslrootcert` names the authority of the server's certificat
 NOT_GRANTED, CLEAR_TEXT = "authentication method requirement", "requested a cleartext password"
 BUSY = ("starting up", "shutting down", "not yet accepting", "recovery mode")
 FULL = ("too many", "remaining connection slots")
-NONE_LEFT = "the server takes no more connections now"
 SEE_LIMITS = (
     "see its max_connections, and the CONNECTION LIMIT of user and database; `pool:` of the source asks for fewer"
 )
@@ -38,7 +37,7 @@ TABLE = {
     **meanings(SourceRefused, "check the url", {
         "3D000": "the database does not exist", "25006": "the session is read-only", "28": "the login is refused",
     }),
-    **alike(SourceFull, SEE_LIMITS, NONE_LEFT, ("53300",)),
+    **alike(SourceFull, SEE_LIMITS, NO_MORE, ("53300",)),
     **alike(SourceUnreachable, "is it starting up?", "the server cannot serve us now", ("08", "57P", "53")),
     **alike(ViewBroken, COMPARE, "", ("42", "3F")),
     # These messages quote the value that failed.
@@ -77,7 +76,7 @@ def connecting(error: BaseException, code: str | None, message: str, place: str)
     if not lines:
         return unreachable(error, place, HINTS)
     if any(word in lines[-1] for word in FULL):
-        return SourceFull(f"{place}: {NONE_LEFT}", hint=SEE_LIMITS)
+        return SourceFull(f"{place}: {NO_MORE}", hint=SEE_LIMITS)
     if any(word in lines[-1] for word in BUSY):
         return SourceUnreachable(f"{place}: the server takes no connection now", hint="is it starting up?")
     reason = lines[-1].partition("FATAL:")[2].strip() or "the login is refused"

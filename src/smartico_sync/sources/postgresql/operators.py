@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from smartico_sync.sources.postgresql.identity import answered
+from smartico_sync.sources.sql.names import constant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,4 +30,4 @@ def hidden_schemas(session: Asked) -> tuple[str, ...]:
 
 def search_path(schemas: Sequence[str]) -> str:
     """An SQL expression of the search path with these schemas behind it."""
-    return PATH.format(schemas=", ".join("'" + schema.replace("'", "''") + "'" for schema in schemas))
+    return PATH.format(schemas=", ".join(map(constant, schemas)))

@@ -23,7 +23,7 @@ from msgspec import Struct, field
 from smartico_sync.state.postgresql.connection import abandon, connect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
     from smartico_sync.state.group import Group
@@ -117,6 +117,10 @@ class Holder(Struct, frozen=True):
     shares: str = ""
     views: Sequence[str] = ()
 
+    def otherwise(self, names: Collection[str], views: Iterable[str]) -> bool:
+        """Whether some of these views are held here, under another name than these."""
+        return self.name not in names and not set(views).isdisjoint(self.views)
+
 
 class Lease(Struct, frozen=True):
     """Leases of groups that were taken together. `ended`: how the holder of each before it ended; badly: it may have sent what the state does not know.
@@ -186,9 +190,9 @@ def look(connection: psycopg.Connection[Any]) -> list[Holder]:
 
 def overlaps(holder: Holder, groups: Sequence[Group]) -> bool:
     """Whether a lease of another name has views of these groups; who reads topics together has them beside the others."""
-    names, views = [each.name for each in groups], {view for each in groups for view in each.views}
     together = any(each.shares and each.shares == holder.shares for each in groups)
-    return holder.name not in names and not together and not views.isdisjoint(holder.views)
+    views = (view for each in groups for view in each.views)
+    return not together and holder.otherwise([each.name for each in groups], views)
 
 
 def theirs(connection: psycopg.Connection[Any], groups: Sequence[Group], who: Who | None = None) -> Holder | None:

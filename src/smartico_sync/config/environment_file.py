@@ -32,7 +32,7 @@ def add_environment_file(path: Path, environ: MutableMapping[str, str] = os.envi
     A file that is not there, or not for this user, adds nothing. Returns what is worth telling of it, empty for nothing.
     ConfigError names a line that cannot be read; it holds nothing of what is there.
     """
-    file = path.absolute().parent / NAME
+    file = path.absolute().with_name(NAME)
     for name, value in held(file).items():
         environ.setdefault(name, value)
     try:
@@ -50,7 +50,7 @@ class Variables:
     """
 
     def __init__(self, path: Path, environ: Mapping[str, str] = os.environ) -> None:
-        self.file = path.absolute().parent / NAME
+        self.file = path.absolute().with_name(NAME)
         self.started_with = dict(environ)
 
     def now(self) -> dict[str, str]:
