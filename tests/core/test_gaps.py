@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 
 from smartico_sync.core.late_commit.gaps import FAR_IDS, WAIT_MS, Gaps
 from smartico_sync.core.late_commit.mechanism import Mark, Page, ReadTime
-from smartico_sync.core.late_commit.missing_ids import ASK_IDS, ASK_RANGES, RANGES, bounded, missing, split
+from smartico_sync.core.late_commit.missing_ids import (
+    ASK_IDS,
+    ASK_RANGES,
+    RANGES,
+    bounded,
+    missed,
+    missing,
+    size,
+    split,
+)
 from smartico_sync.core.position import Position
 from smartico_sync.errors import ConfigError
 
@@ -28,7 +37,11 @@ def page(ids, ms=0, dtype=None, **more):
 
 
 def ranges(gaps):
-    return list(gaps.open.select("low", "high").iter_rows())
+    return spans(gaps.open)
+
+
+def spans(holes):
+    return [(hole.low, hole.high) for hole in holes]
 
 
 def asked(gaps, ms, pace="caught_up"):
@@ -86,7 +99,7 @@ def test_found_ids_split_their_range():
     gaps = begun().delivered(page([10]))
     read_time = at(100_000)
     gaps = gaps.delivered(Page(read_time, found=pl.Series(["4", "5", "99"])))
-    assert list(gaps.open.select("low", "high", "steady").iter_rows()) == [(1, 3, 0), (6, 9, 100_000)]
+    assert [(hole.low, hole.high, hole.steady) for hole in gaps.open] == [(1, 3, 0), (6, 9, 100_000)]
     assert gaps.found == 2
 
 
@@ -108,7 +121,7 @@ def test_the_cadence_grows_and_ends():
     assert 6 <= len([ms for ms in times if 2_000 <= ms < 10_000]) <= 9
     assert len(times) < 110
     assert WAIT_MS <= times[-1] < WAIT_MS + 6_000
-    assert gaps.open.height == 0
+    assert gaps.open == ()
     assert gaps.given_up == 4
     assert gaps.watermark.position.cursor == "5"
 
@@ -127,7 +140,7 @@ def test_until_a_reading_is_due_nothing_is_asked_for(steps, later):
         gaps = gaps.delivered(page([last], now, scan=scan) if row else Page(at(now), scan=scan))
     due = gaps.due_ms(at(now))
     assert due >= now
-    assert (due < float("inf")) == bool(gaps.open.height)
+    assert (due < float("inf")) == bool(gaps.open)
     if now + later < due:
         assert gaps.rescan(at(now + later), "caught_up")[1] is None
 
@@ -180,7 +193,7 @@ def test_a_stride_is_learned_and_unlearned():
     assert ranges(gaps) == [(100, 100), (400, 400)]
     gaps = gaps.delivered(page([405]))
     assert ranges(gaps)[-1] == (403, 404)
-    assert gaps.delivered(page(list(range(407, 900, 2)))).open.height > 200
+    assert len(gaps.delivered(page(list(range(407, 900, 2)))).open) > 200
 
 
 def test_millions_rolled_back_cost_little():
@@ -190,7 +203,7 @@ def test_millions_rolled_back_cost_little():
         start = number * 30_000 + 1
         gaps = gaps.delivered(page(range(start, start + 30_000, 3), ms=number)).delivered(Page(at(number)))
         gaps, scan = asked(gaps, number)
-        assert gaps.open.height <= RANGES
+        assert len(gaps.open) <= RANGES
         assert len(scan.ids) <= ASK_IDS
         assert len(scan.ranges) <= ASK_RANGES
     assert len(gaps.dump()) < 250_000
@@ -224,18 +237,26 @@ def test_ranges_are_exactly_what_is_missing(ids, data):
     """Between the first and the last id: seen, or in exactly one range; splitting takes out exactly what was found."""
     ordered = sorted(ids)
     holes = missing(pl.Series(ordered, dtype=pl.Int128), ordered[0] - 1, 1, at(0))
-    spans = list(holes.select("low", "high").iter_rows())
-    total = sum(high - low + 1 for low, high in spans)
+    total = sum(high - low + 1 for low, high in spans(holes))
     assert total + len(ordered) == ordered[-1] - ordered[0] + 1
-    assert not any(low <= i <= high for low, high in spans for i in ordered)
-    if spans:
-        low, high = data.draw(st.sampled_from(spans))
+    assert not any(low <= i <= high for low, high in spans(holes) for i in ordered)
+    if holes:
+        low, high = data.draw(st.sampled_from(spans(holes)))
         found = data.draw(st.sets(st.integers(low, high), max_size=5))
-        rest, hits = split(holes, pl.Series(sorted(found), dtype=pl.Int128), at(1))
-        left = list(rest.select("low", "high").iter_rows())
+        rest, hits = split(holes, sorted(found), at(1))
+        left = spans(rest)
         assert hits == len(found)
         assert sum(high - low + 1 for low, high in left) == total - hits
         assert not any(low <= i <= high for low, high in left for i in found)
+
+
+@given(st.sets(st.integers(0, 400), min_size=1, max_size=60), st.integers(1, 9), st.integers(1, 3))
+def test_ids_that_nobody_waits_for_are_counted_as_they_would_be_waited_for(ids, below, step):
+    """A backlog far below the source's head is counted without a range for each hole."""
+    ordered = sorted(ids)
+    before = ordered[0] - below
+    there = pl.Series(ordered, dtype=pl.Int64)
+    assert missed(there, before, step) == size(missing(there, before, step, at(0)))
 
 
 def test_merging_keeps_every_missing_id():
@@ -243,8 +264,13 @@ def test_merging_keeps_every_missing_id():
     ids = pl.Series(range(0, 40_000, 4), dtype=pl.Int128)
     holes = missing(ids, -4, 1, at(3))
     merged = bounded(holes)
-    assert merged.height <= RANGES // 2
-    assert merged["low"].is_sorted()
-    assert (merged["low"][0], merged["high"][-1]) == (holes["low"][0], holes["high"][-1])
-    covered = merged.join_where(holes, pl.col("low") <= pl.col("low_right"), pl.col("high") >= pl.col("high_right"))
-    assert covered.height == holes.height
+    assert len(merged) <= RANGES // 2
+    assert spans(merged) == sorted(spans(merged))
+    assert (merged[0].low, merged[-1].high) == (holes[0].low, holes[-1].high)
+    within = iter(merged)
+    covering = next(within)
+    for hole in holes:
+        covering = covering if hole.high <= covering.high else next(within)
+        assert covering.low <= hole.low
+        assert hole.high <= covering.high
+        assert covering.steady == 3

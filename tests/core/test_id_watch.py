@@ -88,16 +88,16 @@ def test_holes_of_blocks_are_given_up_after_a_day():
     watch, scan = watch.rescan(at(700_000), "caught_up")
     assert asked(scan) == set(range(2, 51))
     watch = watch.delivered(at(700_000), None, None, None, scan)
-    assert watch.holes.height == 1
+    assert len(watch.holes) == 1
     watch, scan = watch.rescan(at(BLOCK_WAIT_MS + 1), "caught_up")
-    assert watch.delivered(at(BLOCK_WAIT_MS + 1), None, None, None, scan).holes.height == 0
+    assert watch.delivered(at(BLOCK_WAIT_MS + 1), None, None, None, scan).holes == ()
 
 
 def test_blocks_are_learnt_from_rows_that_come_late():
     """Three rows that came later than transactions take: every hole counts from then on."""
     watch = IdWatch().delivered(at(0), None, None, None, None, slow=3)
     assert watch.blocks
-    assert page(watch, 0, [1, 9]).holes.height == 1
+    assert len(page(watch, 0, [1, 9]).holes) == 1
 
 
 def test_a_lowest_id_that_goes_down_begins_a_range():

@@ -66,7 +66,7 @@ def due_ms(reader: PageReader, read_time: ReadTime) -> float:
     late, now = reader.late, read_time.steady_ms
     if reader.unfinished or reader.dated == "ahead" or len(reader.ahead):
         return now
-    if late is not None and late.watch is not None and (late.watch.ranges or late.watch.holes.height):
+    if late is not None and late.watch is not None and (late.watch.ranges or late.watch.holes):
         return now
     if not reader.reads_again:
         return math.inf

@@ -10,27 +10,30 @@ import json
 import math
 from typing import TYPE_CHECKING, Any, Literal
 
-import polars as pl
 from msgspec import Struct, field
 from msgspec.structs import replace
 
 from smartico_sync.core.late_commit.mechanism import AskIds
 from smartico_sync.core.late_commit.missing_ids import (
+    Hole,
+    Holes,
     Stride,
-    age,
     ask,
     bounded,
+    missed,
     missing,
-    nothing,
     number,
-    schema,
+    numbers,
     size,
     split,
-    whole,
 )
 from smartico_sync.core.late_commit.pending_heads import BEHIND_MS, PendingHeads, recall
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import polars as pl
+
     from smartico_sync.core.late_commit.mechanism import Mark, Pace, Page, ReadTime
     from smartico_sync.core.position import Position
 
@@ -45,11 +48,11 @@ SLOW_MS = 60_000  # a row of a transaction is rarely so late; one of a block of 
 
 
 class Gaps(Struct, frozen=True):
-    """See `late.Mechanism`. `open` holds the missing ranges, ascending; `given_up` counts ids nobody waits for any more."""
+    """See `late.Mechanism`. `open` holds what is missing; `given_up` counts ids nobody waits for any more."""
 
     wait_ms: int = WAIT_MS
     heads: PendingHeads = field(default_factory=PendingHeads)
-    open: pl.DataFrame = field(default_factory=nothing)
+    open: Holes = ()
     stride: Stride = field(default_factory=Stride)
     given_up: int = 0
     found: int = 0
@@ -85,22 +88,13 @@ class Gaps(Struct, frozen=True):
         rows = [row for row in rows if row[0] <= row[1]]
         clock, server = recalled.get("clock", (read_time.clock_ms, read_time.server))
         clock = read_time.clock_ms if server == read_time.server else clock
-        ranges = pl.DataFrame(
-            {
-                "low": [row[0] for row in rows],
-                "high": [row[1] for row in rows],
-                "step": [row[2] for row in rows],
-                "steady": [read_time.steady_ms - row[3] for row in rows],
-                "clock": [clock - row[3] for row in rows],
-                "asked": [None] * len(rows),
-                "ask": [0] * len(rows),
-            },
-            schema=schema(),
+        holes = tuple(
+            Hole(low, high, step, read_time.steady_ms - waited, clock - waited) for low, high, step, waited in rows
         )
         return cls(
             wait_ms,
             heads,
-            ranges,
+            holes,
             Stride(*recalled.get("stride", ())),
             given_up=int(recalled.get("given_up", 0)),
             found=int(recalled.get("found", 0)),
@@ -121,7 +115,7 @@ class Gaps(Struct, frozen=True):
 
     def waiting(self) -> int:
         """Return how many ids are still waited for."""
-        return int((self.open["high"] - self.open["low"]).sum()) + self.open.height
+        return sum(hole.high - hole.low + 1 for hole in self.open)
 
     def wants_target(self, cursor: Literal["time", "id"]) -> bool:  # noqa: ARG002  - ids only
         """See `late.Mechanism`."""
@@ -137,14 +131,14 @@ class Gaps(Struct, frozen=True):
     def rescan(self, read_time: ReadTime, pace: Pace) -> tuple[Gaps, AskIds | None]:
         """See `late.Mechanism`. Young holes are asked for in every reading, older ones on a growing cadence."""
         gaps = self.at(read_time)
-        if pace == "busy" or not gaps.open.height or (pace == "behind" and not gaps.patient(read_time)):
+        if pace == "busy" or not gaps.open or (pace == "behind" and not gaps.patient(read_time)):
             return gaps, None
-        due = pl.col("asked").is_null() | (read_time.steady_ms - pl.col("asked") >= pause(read_time))
+        due = [hole for hole in gaps.open if hole.due_ms(read_time, PAUSES, LAST_PAUSE_MS) <= read_time.steady_ms]
         asked = ask(gaps.open, due, read_time.steady_ms, gaps.asks + 1)
         if asked is None:
             return gaps, None
         scan = AskIds(asked.ids, asked.long, gaps.asks + 1)
-        return replace(gaps, open=asked.ranges, asks=scan.number, asked_ms=read_time.steady_ms), scan
+        return replace(gaps, open=asked.holes, asks=scan.number, asked_ms=read_time.steady_ms), scan
 
     def at(self, read_time: ReadTime) -> Gaps:
         """Return the holes at this reading.
@@ -154,20 +148,20 @@ class Gaps(Struct, frozen=True):
         """
         if self.server != read_time.server and read_time.clock_ms < self.now[1]:
             return replace(self, now=(read_time.steady_ms, self.now[1]))
-        holes, now = self.open, (read_time.steady_ms, read_time.clock_ms)
-        if holes.height:
-            holes = holes.with_columns(pl.min_horizontal("clock", pl.lit(read_time.clock_ms)))
-        return replace(self, open=holes, now=now, server=read_time.server)
+        holes, clock = self.open, read_time.clock_ms
+        if any(hole.clock > clock for hole in holes):
+            holes = tuple(replace(hole, clock=min(hole.clock, clock)) for hole in holes)
+        return replace(self, open=holes, now=(read_time.steady_ms, clock), server=read_time.server)
 
     def expected(self, steady_ms: int, pace: Pace) -> None:
         """See `late.Mechanism`. Ids are asked for by number."""
 
     def due_ms(self, read_time: ReadTime) -> float:
         """See `late.Mechanism`. A hole is left alone for longer the older it is."""
-        if self.aim is not None or self.open.get_column("asked").null_count():
+        if self.aim is not None:
             return read_time.steady_ms
-        due = self.open.select((pl.col("asked") + pause(read_time)).min()).item()
-        return math.inf if due is None else max(due, read_time.steady_ms)
+        due = (hole.due_ms(read_time, PAUSES, LAST_PAUSE_MS) for hole in self.open)
+        return max(min(due, default=math.inf), read_time.steady_ms)
 
     def repeated(self, read_time: ReadTime) -> None:
         """See `late.Mechanism`. Ids are asked for by number."""
@@ -180,17 +174,18 @@ class Gaps(Struct, frozen=True):
         """See `late.Mechanism`."""
         gaps, read_time = self, page.read_time
         if page.found is not None and page.found.len():
-            found = whole(page.found)
-            slow = split(gaps.open.filter(age(read_time) >= SLOW_MS), found, read_time)[1]
-            ranges, hits = split(gaps.open, found, read_time)
-            gaps = replace(gaps, open=ranges, found=gaps.found + hits, slow=gaps.slow + slow)
+            found = sorted(set(numbers(page.found)))
+            slow = split(tuple(hole for hole in gaps.open if hole.age(read_time) >= SLOW_MS), found, read_time)[1]
+            holes, hits = split(gaps.open, found, read_time)
+            gaps = replace(gaps, open=holes, found=gaps.found + hits, slow=gaps.slow + slow)
         if isinstance(page.scan, AskIds):
             # Not visible in a snapshot taken after its time: it will never be.
-            gaps = gaps.without((pl.col("ask") == page.scan.number) & (age(read_time) >= gaps.wait_ms))
+            asked = page.scan.number
+            gaps = gaps.without(lambda hole: hole.ask == asked and hole.age(read_time) >= gaps.wait_ms)
         if page.ids is not None and page.ids.len():
-            gaps = gaps.with_page(whole(page.ids), read_time, page.left)
+            gaps = gaps.with_page(page.ids, read_time, page.left)
         heads = gaps.heads.joined(page, "open")
-        floor = gaps.open["low"][0] if gaps.open.height else None
+        floor = gaps.open[0].low if gaps.open else None
         below = [
             i for i, head in enumerate(heads.waiting) if floor is None or number(head.mark.position.cursor) < floor
         ]
@@ -200,31 +195,40 @@ class Gaps(Struct, frozen=True):
         """Record what is missing between the head and the ids, and between them, but for what is `left` to others."""
         last = self.heads.last
         before = None if last is None else number(last.position.cursor)
-        if before is not None and ids.len() == 1 and ids[0] == before + self.stride.step:
+        if before is not None and ids.len() == 1 and number(ids[0]) == before + self.stride.step:
             return self  # nothing is missing, nor is anything learnt: nearly every row that comes alone
         stride = self.stride.learned(ids, before)
-        holes = missing(ids, before, stride.step, read_time)
-        for first, _ in left:
-            holes = holes.filter(pl.col("low") != pl.lit(first, dtype=pl.Int128))
         gaps = replace(self, stride=stride)
+        if self.aim is not None and before is not None and not left and number(ids[-1]) < self.aim[0] - FAR_IDS:
+            return replace(gaps, given_up=gaps.given_up + missed(ids, before, stride.step))
+        begins = {first for first, _ in left}
+        holes = [hole for hole in missing(ids, before, stride.step, read_time) if hole.low not in begins]
         if self.aim is not None:
-            aim, steady, clock = self.aim
-            low = pl.col("high") < pl.lit(aim, dtype=pl.Int128)
-            holes = holes.with_columns(
-                steady=pl.when(low).then(pl.min_horizontal("steady", pl.lit(steady))).otherwise("steady"),
-                clock=pl.when(low).then(pl.min_horizontal("clock", pl.lit(clock))).otherwise("clock"),
-            )
-            fresh = (pl.col("high") >= pl.lit(aim - FAR_IDS, dtype=pl.Int128)) & (age(read_time) < self.wait_ms)
-            gaps = replace(gaps, given_up=gaps.given_up + size(holes.filter(~fresh)))
-            holes = holes.filter(fresh)
-        return replace(gaps, open=bounded(pl.concat([gaps.open, holes]))) if holes.height else gaps
+            holes = list(map(self.aged, holes))
+            old = [hole for hole in holes if self.hopeless(hole, read_time)]
+            gaps = replace(gaps, given_up=gaps.given_up + size(old))
+            holes = [hole for hole in holes if not self.hopeless(hole, read_time)] if old else holes
+        return replace(gaps, open=bounded((*gaps.open, *holes))) if holes else gaps
 
-    def without(self, old: pl.Expr) -> Gaps:
-        """Give up these ranges."""
-        gone = self.open.filter(old)
-        if not gone.height:
+    def aged(self, hole: Hole) -> Hole:
+        """Return a new hole as old as the aim where it lies below."""
+        if self.aim is None or hole.high >= self.aim[0]:
+            return hole
+        _, steady, clock = self.aim
+        return replace(hole, steady=min(hole.steady, steady), clock=min(hole.clock, clock))
+
+    def hopeless(self, hole: Hole, read_time: ReadTime) -> bool:
+        """Return whether nobody need wait for a new hole of a backlog."""
+        far = self.aim is not None and hole.high < self.aim[0] - FAR_IDS
+        return far or hole.age(read_time) >= self.wait_ms
+
+    def without(self, old: Callable[[Hole], bool]) -> Gaps:
+        """Give up such holes."""
+        gone = [hole for hole in self.open if old(hole)]
+        if not gone:
             return self
-        return replace(self, open=self.open.filter(~old), given_up=self.given_up + size(gone))
+        kept = tuple(hole for hole in self.open if not old(hole))
+        return replace(self, open=kept, given_up=self.given_up + size(gone))
 
     def dump(self) -> str:
         """See `late.Mechanism`."""
@@ -233,24 +237,16 @@ class Gaps(Struct, frozen=True):
     def memory(self) -> dict[str, Any]:
         """See `late.Mechanism`."""
         steady, clock = self.now
-        ranges: list[list[Any]] = []
-        if self.open.height:
-            waited = pl.min_horizontal(steady - pl.col("steady"), clock - pl.col("clock")).clip(lower_bound=0)
-            ranges = [list(row) for row in self.open.select("low", "high", "step", waited).iter_rows()]
+        holes = [
+            (hole.low, hole.high, hole.step, max(0, min(steady - hole.steady, clock - hole.clock)))
+            for hole in self.open
+        ]
         return {
             **self.heads.memory(),
             "given_up": self.given_up,
             "found": self.found,
             "slow": self.slow,
             "stride": (self.stride.step, self.stride.masters),
-            "gaps": ranges,
+            "gaps": holes,
             "clock": (self.now[1], self.server),
         }
-
-
-def pause(read_time: ReadTime) -> pl.Expr:
-    """For how long a hole is left alone after it was asked for, by its age."""
-    wait = pl.lit(LAST_PAUSE_MS)
-    for below, shorter in reversed(PAUSES):
-        wait = pl.when(age(read_time) < below).then(shorter).otherwise(wait)
-    return wait

@@ -8,17 +8,20 @@ remembered to know what is new in them.
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
-from msgspec import Struct, field
+from msgspec import Struct
 from msgspec.structs import replace
 
 from smartico_sync.core.late_commit.gaps import PAUSES
 from smartico_sync.core.late_commit.mechanism import AskIds
-from smartico_sync.core.late_commit.missing_ids import age, ask, missing, nothing, schema, split, whole
+from smartico_sync.core.late_commit.missing_ids import Hole, Holes, ask, missing, numbers, split, whole
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from smartico_sync.core.late_commit.mechanism import Pace, ReadTime
 
 __all__ = ["BLOCK_WAIT_MS", "FAR", "IdWatch", "Range"]
@@ -59,7 +62,7 @@ class Range(Struct, frozen=True):
 class IdWatch(Struct, frozen=True):
     """Frozen: every method returns the next one, to be adopted like a mechanism.
 
-    `ranges` are watched for good, `holes` (`schema` of missing_ids) for a day. `delay_ms`: for so long the mechanism itself
+    `ranges` are watched for good, `holes` for a day. `delay_ms`: for so long the mechanism itself
     finds what comes late in a page. `blocks`: whether every hole of a page is watched. `usual`: the distance of two ids.
     `found`: rows that came from either since the first start. `floor`: the source's lowest id when it was looked at last.
     """
@@ -67,7 +70,7 @@ class IdWatch(Struct, frozen=True):
     delay_ms: int = 0
     blocks: bool = False
     ranges: tuple[Range, ...] = ()
-    holes: pl.DataFrame = field(default_factory=nothing)
+    holes: Holes = ()
     usual: float = 1.0
     found: int = 0
     floor: int | None = None
@@ -78,15 +81,14 @@ class IdWatch(Struct, frozen=True):
         """Begin from what the state holds. Ages go on where they stopped."""
         kept = memory.get("watch", {})
         steady, clock = read_time.steady_ms, read_time.clock_ms
-        holes = [
-            (low, high, step, steady - waited, clock - waited, None, 0)
-            for low, high, step, waited in kept.get("holes", ())
-        ]
+        holes = tuple(
+            Hole(low, high, step, steady - waited, clock - waited) for low, high, step, waited in kept.get("holes", ())
+        )
         return cls(
             delay_ms,
             blocks or bool(kept.get("blocks")),
             tuple(Range(low, high, steady) for low, high in kept.get("ranges", ())),
-            pl.DataFrame(holes, schema=schema(), orient="row") if holes else nothing(),
+            holes,
             float(kept.get("usual", 1.0)),
             int(kept.get("found", 0)),
             kept.get("floor"),
@@ -94,14 +96,12 @@ class IdWatch(Struct, frozen=True):
 
     def memory(self, read_time: ReadTime) -> dict[str, Any]:
         """Return what `start` needs."""
-        holes: list[tuple[Any, ...]] = []
-        if self.holes.height:
-            waited = (read_time.steady_ms - pl.col("steady")).clip(lower_bound=0)
-            holes = self.holes.select("low", "high", "step", waited).rows()
         kept = {
             "blocks": self.blocks,
             "ranges": [(each.low, each.high) for each in self.ranges],
-            "holes": [list(row) for row in holes],
+            "holes": [
+                (hole.low, hole.high, hole.step, max(0, read_time.steady_ms - hole.steady)) for hole in self.holes
+            ],
             "usual": round(self.usual, 3),
             "found": self.found,
             "floor": self.floor,
@@ -110,21 +110,18 @@ class IdWatch(Struct, frozen=True):
 
     def rescan(self, read_time: ReadTime, pace: Pace) -> tuple[IdWatch, AskIds | None]:
         """Decide what is asked for in this reading; nothing while a backlog is read."""
-        if pace != "caught_up" or not (self.ranges or self.holes.height):
+        if pace != "caught_up" or not (self.ranges or self.holes):
             return self, None
         steady, number = read_time.steady_ms, self.asks + 1
         wide = [each for each in self.ranges if each.due(steady)]
-        pause = pl.lit(LAST_HOLE_PAUSE_MS)
-        for below, wait in reversed(HOLE_PAUSES):
-            pause = pl.when(age(read_time) < below).then(wait).otherwise(pause)
-        due = pl.col("asked").is_null() | (steady - pl.col("asked") >= pause)
+        due = [hole for hole in self.holes if hole.due_ms(read_time, HOLE_PAUSES, LAST_HOLE_PAUSE_MS) <= steady]
         asked = ask(self.holes, due, steady, number)
         if asked is None and not wide:
             return self, None
         ids, long = (asked.ids, asked.long) if asked else ((), ())
         scan = AskIds(ids, (*long, *((each.low, each.high) for each in wide)), number)
         ranges = tuple(replace(each, asked_ms=steady) if each in wide else each for each in self.ranges)
-        return replace(self, ranges=ranges, holes=asked.ranges if asked else self.holes, asks=number), scan
+        return replace(self, ranges=ranges, holes=asked.holes if asked else self.holes, asks=number), scan
 
     def left(self, ids: pl.Series, before: int | None) -> tuple[Wide, ...]:
         """Return the holes in ascending ids that lead to another range, rather than to rows that come late."""
@@ -159,30 +156,31 @@ class IdWatch(Struct, frozen=True):
         """
         watch = replace(self, blocks=True) if slow >= EVIDENCE and not self.blocks else self
         if found is not None and found.len():
-            there = whole(found).unique().sort()
+            there = sorted(set(numbers(found)))
             # What is below all that was delivered, too, else the next look at the lowest id would ask for these rows again.
-            if watch.floor is not None and (lowest := int(there[0])) < watch.floor:
-                watch = watch.floored(lowest, read_time.steady_ms)
+            if watch.floor is not None and there[0] < watch.floor:
+                watch = watch.floored(there[0], read_time.steady_ms)
             watch = watch.with_found(there, read_time)
         if scan is not None:
-            over = (pl.col("ask") == scan.number) & (age(read_time) >= BLOCK_WAIT_MS)
-            watch = replace(watch, holes=watch.holes.filter(~over))
+            kept = (hole for hole in watch.holes if hole.ask != scan.number or hole.age(read_time) < BLOCK_WAIT_MS)
+            watch = replace(watch, holes=tuple(kept))
         if ids is not None and ids.len():
             watch = watch.with_page(ids, before, read_time)
         return watch
 
-    def with_found(self, ids: pl.Series, read_time: ReadTime) -> IdWatch:
-        """Take found ids out of ranges and holes; what they leave between them in a range are holes."""
+    def with_found(self, ids: Sequence[int], read_time: ReadTime) -> IdWatch:
+        """Take found ids, ascending, out of ranges and holes; what they leave between them in a range are holes."""
         holes, count = split(self.holes, ids, read_time)
         ranges: list[Range] = []
         for each in self.ranges:
-            inside = ids.filter((ids >= each.low) & (ids <= each.high))
-            if not inside.len():
+            inside = [number for number in ids if each.low <= number <= each.high]
+            if not inside:
                 ranges.append(each)
                 continue
-            count += inside.len()
-            holes = pl.concat([holes, missing(inside, each.low - 1, 1, read_time)]).sort("low")
-            rest = replace(each, low=int(inside[-1]) + 1, grew_ms=read_time.steady_ms)
+            count += len(inside)
+            between = missing(pl.Series(inside, dtype=pl.Int128), each.low - 1, 1, read_time)
+            holes = in_order(holes, between)
+            rest = replace(each, low=inside[-1] + 1, grew_ms=read_time.steady_ms)
             ranges += [rest] if rest.low <= rest.high else []
         return replace(self, ranges=tuple(ranges), holes=newest(holes), found=self.found + count)
 
@@ -198,9 +196,9 @@ class IdWatch(Struct, frozen=True):
         holes = self.holes
         if self.blocks:
             # Not asked for before the mechanism has let go of them.
-            news = missing(whole(ids), first, 1, read_time).filter(pl.col("high") - pl.col("low") < FAR)
-            later = pl.lit(read_time.steady_ms + self.delay_ms, dtype=pl.Int64)
-            holes = newest(pl.concat([holes, news.with_columns(asked=later)]).sort("low"))
+            later = read_time.steady_ms + self.delay_ms
+            news = (hole for hole in missing(ids, first, 1, read_time) if hole.high - hole.low < FAR)
+            holes = newest(in_order(holes, (replace(hole, asked=later) for hole in news)))
         distance = max((highest - first) / ids.len(), 1.0)
         usual = self.usual if wide else (1 - WEIGHT) * self.usual + WEIGHT * distance
         return replace(self, ranges=tuple(kept), holes=holes, usual=usual, floor=floor)
@@ -231,8 +229,13 @@ def ends(ids: pl.Series) -> tuple[int, int]:
     return int(first), int(last)
 
 
-def newest(holes: pl.DataFrame) -> pl.DataFrame:
+def in_order(*several: Iterable[Hole]) -> Holes:
+    """Put holes of several kinds in one order."""
+    return tuple(sorted(chain(*several), key=lambda hole: hole.low))
+
+
+def newest(holes: Holes) -> Holes:
     """Keep as many holes as the state takes, in their order."""
-    if holes.height <= HOLES:
+    if len(holes) <= HOLES:
         return holes
-    return holes.sort("steady", descending=True, maintain_order=True).head(HOLES).sort("low")
+    return in_order(sorted(holes, key=lambda hole: -hole.steady)[:HOLES])

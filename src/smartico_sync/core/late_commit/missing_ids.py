@@ -1,29 +1,35 @@
-"""Ranges of ids that are missing, as columns: how they are found, split and kept few."""
+"""Ranges of ids that are missing: how they are found, split and kept few."""
 
 from __future__ import annotations
 
 import math
-from functools import cache
+from bisect import bisect_right
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 from msgspec import Struct
+from msgspec.structs import replace
 
+from smartico_sync.core.few_texts import FEW
 from smartico_sync.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
     from smartico_sync.core.late_commit.mechanism import ReadTime
 
 __all__ = [
     "Asked",
+    "Hole",
+    "Holes",
+    "Pauses",
     "Stride",
-    "age",
     "ask",
     "bounded",
     "missing",
-    "nothing",
     "number",
-    "schema",
+    "numbers",
     "size",
     "split",
     "whole",
@@ -36,32 +42,41 @@ SHORT = 16  # ids: up to here a range is asked for id by id, which reads nothing
 ASK_IDS = 4_000  # ids a reading: four index look-ups of a thousand, some milliseconds
 ASK_RANGES = 16  # longer ranges a reading, each one index scan
 FIRST_REACH = 1_048_576  # ids below the very first one that a writer may still hold: one range, and a cheap question
+Pauses = tuple[tuple[int, int], ...]  # up to an age in ms, how long a hole is left alone, in ms
 
 
-@cache
-def schema() -> pl.Schema:
-    """Of missing ids.
+class Hole(Struct, frozen=True, gc=False):
+    """Ids that are missing from `low` to `high`, both included, and of those between them every `step`-th, from either end.
 
-    `low` and `high` are inclusive and both may be missing; of the ids between them every `step`-th, counted from either end.
     `steady` and `clock`: when first seen; `asked`: steady_ms of the last question; `ask`: its number.
     """
-    return pl.Schema(
-        {
-            "low": pl.Int128,
-            "high": pl.Int128,
-            "step": pl.Int128,
-            "steady": pl.Int64,
-            "clock": pl.Int64,
-            "asked": pl.Int64,
-            "ask": pl.Int64,
-        }
-    )
+
+    low: int
+    high: int
+    step: int
+    steady: int
+    clock: int
+    asked: int | None = None
+    ask: int = 0
+
+    @property
+    def size(self) -> int:
+        """Return how many ids it misses."""
+        return (self.high - self.low) // self.step + 1
+
+    def age(self, read_time: ReadTime) -> int:
+        """Return how long it has been waited for, by the clock that ran less."""
+        return min(read_time.steady_ms - self.steady, read_time.clock_ms - self.clock)
+
+    def due_ms(self, read_time: ReadTime, pauses: Pauses, last_pause_ms: int) -> int:
+        """Return when (steady) it is to be asked for again: the older it is, the longer it is left alone."""
+        if self.asked is None:
+            return read_time.steady_ms
+        age = self.age(read_time)
+        return self.asked + next((pause for below, pause in pauses if age < below), last_pause_ms)
 
 
-@cache
-def nothing() -> pl.DataFrame:
-    """No missing id: what nearly every view begins with."""
-    return pl.DataFrame(schema=schema())
+Holes = tuple[Hole, ...]  # ascending, none over another
 
 
 class Stride(Struct, frozen=True):
@@ -77,8 +92,9 @@ class Stride(Struct, frozen=True):
         """Return the stride after a page of ascending ids."""
         if self.masters == "several" or (self.masters == "unknown" and ids.len() < EVIDENCE):
             return self
-        known = ids if before is None else pl.concat([pl.Series([before], dtype=pl.Int128), ids])
-        common = math.gcd(*known.diff().drop_nulls().unique().to_list())
+        common = math.gcd(*distances(ids))
+        if before is not None:
+            common = math.gcd(common, number(ids[0]) - before)
         if self.masters == "unknown":
             return Stride(common, "one") if 1 < common <= WIDEST else self
         return self if common % self.step == 0 else Stride(1, "several")
@@ -105,123 +121,140 @@ def number(cursor: str) -> int:
         return int(whole(pl.Series([cursor])).item())
 
 
-def missing(ids: pl.Series, before: int | None, step: int, read_time: ReadTime) -> pl.DataFrame:
-    """Return the ranges missing between `before` and the ascending ids, and between them, in the stride `step`.
+def numbers(ids: pl.Series) -> list[int]:
+    """Return ids as integers. Raises as `whole`."""
+    if ids.dtype.is_integer():
+        return ids.to_list()
+    return [number(text) for text in ids] if ids.len() <= FEW else whole(ids).to_list()
+
+
+def missing(ids: pl.Series, before: int | None, step: int, read_time: ReadTime) -> Holes:
+    """Return what is missing between `before` and the ascending ids, and between them, in the stride `step`.
 
     Without anything before, what lies a little below the first id is missing too: its writers may still be at work.
     """
-    ids = ids.unique(maintain_order=True)
-    first = ids[0]
+    first = number(ids[0])
     if before is None:
         # Never below zero, nor below a negative id: a narrow or unsigned column cannot be asked for that.
         reach = min(FIRST_REACH, first) if first > 0 else 0
         before = first - reach // step * step - step
-    edges = pl.DataFrame({"id": pl.concat([pl.Series([before], dtype=pl.Int128), ids])})
-    stride = pl.lit(step, dtype=pl.Int128)
-    ranges = edges.select(low=pl.col("id").shift(1) + stride, high=pl.col("id") - stride).filter(
-        pl.col("low") <= pl.col("high")
+    return tuple(
+        Hole(low + step, high - step, step, read_time.steady_ms, read_time.clock_ms)
+        for low, high in ((before, first), *apart(ids, 2 * step))
+        if high - low >= 2 * step
     )
-    return ranges.select(
-        "low",
-        "high",
-        step=stride,
-        steady=pl.lit(read_time.steady_ms, dtype=pl.Int64),
-        clock=pl.lit(read_time.clock_ms, dtype=pl.Int64),
-        asked=pl.lit(None, dtype=pl.Int64),
-        ask=pl.lit(0, dtype=pl.Int64),
-    )
+
+
+def missed(ids: pl.Series, before: int, step: int) -> int:
+    """Return how many ids `missing` would tell of."""
+    between = whole(ids).diff()
+    wide = between.filter(between >= 2 * step) // pl.Series([step], dtype=pl.Int128)
+    return int(wide.sum()) - wide.len() + max(0, (number(ids[0]) - before) // step - 1)
+
+
+def distances(ids: pl.Series) -> list[int]:
+    """Those of neighbours among ascending ids, each once or more often."""
+    if ids.len() <= FEW:
+        return [high - low for low, high in pairwise(numbers(ids))]
+    return whole(ids).diff().drop_nulls().unique().to_list()
+
+
+def apart(ids: pl.Series, least: int) -> Iterator[tuple[int, int]]:
+    """Ascending ids that follow each other at this distance at least, in pairs."""
+    if ids.len() <= FEW:
+        return ((low, high) for low, high in pairwise(numbers(ids)) if high - low >= least)
+    ids = whole(ids)
+    places = (ids.diff() >= least).arg_true()
+    return zip(ids.gather(places - 1).to_list(), ids.gather(places).to_list(), strict=True)
 
 
 class Asked(Struct, frozen=True):
-    """What of some ranges is asked for in one reading: ids, longer ranges, and the ranges with that noted."""
+    """What of some holes is asked for in one reading: ids, longer ranges, and the holes with that noted."""
 
     ids: tuple[int, ...]
     long: tuple[tuple[int, int], ...]
-    ranges: pl.DataFrame
+    holes: Holes
 
 
-def ask(ranges: pl.DataFrame, due: pl.Expr, steady_ms: int, number: int) -> Asked | None:
-    """Ask for as many of the ranges that are due as a reading takes, those first that waited longest; None for none."""
-    spans = (pl.col("high") - pl.col("low")) // pl.col("step") + 1
-    asked = ranges.with_columns(due=due, span=spans).with_row_index("row").filter("due")
-    asked = asked.sort("asked", nulls_last=False, maintain_order=True)
-    short = asked.filter(pl.col("span") <= SHORT).filter(pl.col("span").cum_sum() <= ASK_IDS)
-    long = asked.filter(pl.col("span") > SHORT).head(ASK_RANGES)
-    if not short.height and not long.height:
+def ask(holes: Holes, due: Iterable[Hole], steady_ms: int, number: int) -> Asked | None:
+    """Ask for as many of those that are due as a reading takes, those first that waited longest; None for none."""
+    waiting = sorted(due, key=lambda hole: (hole.asked is not None, hole.asked))
+    short = [hole for hole in waiting if hole.size <= SHORT]
+    totals = accumulate(hole.size for hole in short)
+    short = [hole for hole, total in zip(short, totals, strict=True) if total <= ASK_IDS]
+    long = [hole for hole in waiting if hole.size > SHORT][:ASK_RANGES]
+    if not short and not long:
         return None
-    ids = [
-        i for low, high, step in short.select("low", "high", "step").iter_rows() for i in range(high, low - 1, -step)
-    ]
-    now = pl.int_range(pl.len()).is_in(pl.concat([short["row"], long["row"]]).implode())
-    noted = ranges.with_columns(
-        asked=pl.when(now).then(steady_ms).otherwise("asked").cast(pl.Int64),
-        ask=pl.when(now).then(number).otherwise("ask").cast(pl.Int64),
-    )
-    return Asked(tuple(sorted(ids)), tuple(long.select("low", "high").iter_rows()), noted)
+    ids = sorted(each for hole in short for each in range(hole.high, hole.low - 1, -hole.step))
+    noted = {hole.low for hole in (*short, *long)}
+    now = tuple(replace(hole, asked=steady_ms, ask=number) if hole.low in noted else hole for hole in holes)
+    return Asked(tuple(ids), tuple((hole.low, hole.high) for hole in long), now)
 
 
-def age(read_time: ReadTime) -> pl.Expr:
-    """Return how long a range has been waited for, by the clock that ran less."""
-    return pl.min_horizontal(read_time.steady_ms - pl.col("steady"), read_time.clock_ms - pl.col("clock"))
+def size(holes: Iterable[Hole]) -> int:
+    """Return how many ids these miss."""
+    return sum(hole.size for hole in holes)
 
 
-def size(ranges: pl.DataFrame) -> int:
-    """Return how many ids the ranges miss."""
-    return int(ranges.select(((pl.col("high") - pl.col("low")) // pl.col("step") + 1).sum()).item())
-
-
-def split(ranges: pl.DataFrame, found: pl.Series, read_time: ReadTime) -> tuple[pl.DataFrame, int]:
-    """Take found ids out of the ascending ranges; also return how many of them were missing.
+def split(holes: Holes, found: Sequence[int], read_time: ReadTime) -> tuple[Holes, int]:
+    """Take found ids, ascending and each once, out of the holes; also return how many of them were missing.
 
     What lies above a found id begins its wait anew: where a sequence fills a range from below, the rest is still to come.
     """
-    found = found.unique().sort()
-    if not ranges.height:
-        return ranges, 0
-    place = ranges["low"].search_sorted(found, side="right").cast(pl.Int64) - 1
-    hits = pl.DataFrame({"id": found, "row": place}).filter(pl.col("row") >= 0)
-    hits = hits.filter(hits["id"] <= ranges["high"].gather(hits["row"]))
-    if not hits.height:
-        return ranges, 0
-    touched = hits.group_by("row", maintain_order=True).agg("id")
-    pieces: list[tuple[int | None, ...]] = []
-    for row, ids in touched.iter_rows():
-        low, high, step, steady, clock, asked, ask = ranges.row(row)
-        for i in ids:
-            # An id off the stride: whatever is around it may be missing too.
-            step = step if (i - low) % step == 0 else 1
-            pieces.append((low, i - step, step, steady, clock, asked, ask))
-            low = i + step
-            steady, clock, asked, ask = read_time.steady_ms, read_time.clock_ms, None, 0
-        pieces.append((low, high, step, steady, clock, asked, ask))
-    kept = ranges.with_row_index("row").filter(~pl.col("row").is_in(touched["row"].implode())).drop("row")
-    rest = pl.DataFrame(pieces, schema=schema(), orient="row").filter(pl.col("low") <= pl.col("high"))
-    return bounded(pl.concat([kept, rest]).sort("low")), hits.height
+    if not holes or not found or found[0] > holes[-1].high or found[-1] < holes[0].low:
+        return holes, 0
+    lows = [hole.low for hole in holes]
+    hits: dict[int, list[int]] = {}
+    for each in found:
+        place = bisect_right(lows, each) - 1
+        if place >= 0 and each <= holes[place].high:
+            hits.setdefault(place, []).append(each)
+    if not hits:
+        return holes, 0
+    rest: list[Hole] = []
+    for place, hole in enumerate(holes):
+        rest += pieces(hole, hits[place], read_time) if place in hits else (hole,)
+    return bounded(tuple(rest)), sum(map(len, hits.values()))
 
 
-def bounded(ranges: pl.DataFrame) -> pl.DataFrame:
-    """Keep at most RANGES ascending ranges: the nearest neighbours are merged, with the youngest one's age.
+def pieces(hole: Hole, found: Sequence[int], read_time: ReadTime) -> Iterator[Hole]:
+    """What is left of a hole."""
+    for each in found:
+        # An id off the stride: whatever is around it may be missing too.
+        step = hole.step if (each - hole.low) % hole.step == 0 else 1
+        if hole.low <= each - step:
+            yield replace(hole, high=each - step, step=step)
+        hole = Hole(each + step, hole.high, step, read_time.steady_ms, read_time.clock_ms)
+    if hole.low <= hole.high:
+        yield hole
 
-    A merged range holds delivered rows as well; whoever asks for it subtracts the known ones.
+
+def bounded(holes: Holes) -> Holes:
+    """Keep at most RANGES: the nearest neighbours are merged, with the youngest one's age.
+
+    A merged one holds delivered rows as well; whoever asks for it subtracts the known ones.
     """
-    if ranges.height <= RANGES:
-        return ranges
-    apart = (ranges["low"] - ranges["high"].shift(1)).fill_null(0)
+    if len(holes) <= RANGES:
+        return holes
+    distances = [high.low - low.high for low, high in pairwise(holes)]
     # Half of the room, so that merging is rare: the widest distances stay.
-    widest = apart.arg_sort(descending=True).head(RANGES // 2 - 1)
-    cut = pl.int_range(ranges.height, eager=True).is_in(widest.implode())
-    return (
-        ranges.with_columns(group=cut.cum_sum())
-        .group_by("group", maintain_order=True)
-        .agg(
-            pl.col("low").min(),
-            pl.col("high").max(),
-            pl.when(pl.len() == 1).then(pl.col("step").first()).otherwise(pl.lit(1, dtype=pl.Int128)).alias("step"),
-            pl.col("steady").max(),
-            pl.col("clock").max(),
-            pl.col("asked").min(),
-            pl.col("ask").min(),
-        )
-        .drop("group")
-        .cast(schema())
+    widest = sorted(range(len(distances)), key=distances.__getitem__, reverse=True)
+    cuts = sorted(widest[: RANGES // 2 - 1])
+    edges = [0, *(cut + 1 for cut in cuts), len(holes)]
+    return tuple(merged(holes[begin:end]) for begin, end in pairwise(edges))
+
+
+def merged(some: Holes) -> Hole:
+    """Neighbours as one."""
+    if len(some) == 1:
+        return some[0]
+    asked = [hole.asked for hole in some if hole.asked is not None]
+    return Hole(
+        some[0].low,
+        some[-1].high,
+        1,
+        max(hole.steady for hole in some),
+        max(hole.clock for hole in some),
+        min(asked, default=None),
+        min(hole.ask for hole in some),
     )
