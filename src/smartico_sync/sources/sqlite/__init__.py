@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from msgspec.structs import replace
 
 from smartico_sync.core.late_commit.view_definition import ViewDefinition, gathered
 from smartico_sync.core.relation import Column
+from smartico_sync.core.replication import UNKNOWN
+from smartico_sync.errors import SourceError
 from smartico_sync.sources.kit.login import BaseLogin
-from smartico_sync.sources.protocol import ServerFacts
+from smartico_sync.sources.protocol import Landmarks, News, ServerFacts
 from smartico_sync.sources.sql import statements
 from smartico_sync.sources.sql.names import names_of, quoted
 from smartico_sync.sources.sql.source import PooledSource
@@ -22,11 +25,12 @@ from smartico_sync.sources.sqlite.tables import ask_structures
 from smartico_sync.sources.sqlite.types import SQLITE, STORED, family
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from smartico_sync.config.models import SourceConfig
     from smartico_sync.core.relation import Relation
     from smartico_sync.core.tables import Structure
+    from smartico_sync.sources.protocol import Asked, Digest
 
 __all__ = ["SqliteSource", "connect"]
 
@@ -79,7 +83,25 @@ class SqliteSource(PooledSource[Session, SqliteReading]):
         what = f"view {relation.name}"
         session.ask(f"CREATE TEMP VIEW smartico_sync_described AS {statements.star(SQLITE, relation)}", what)
         listed = session.ask("PRAGMA temp.table_info(smartico_sync_described)", what)
+        session.ask("DROP VIEW temp.smartico_sync_described", what)  # there may be other views in this transaction
         return tuple(_typed(session, relation, row[1], row[2]) for row in listed)
+
+    def news(self, asked: Sequence[Asked], replication: Literal["not asked", "asked"] = "not asked") -> News:
+        """See `protocol.Source`: of one snapshot, one view after the other."""
+        told: list[tuple[Digest, ...] | None] = [None] * len(asked)
+        with suppress(SourceError), self._session() as session, self._transaction(session, "quiet views"):
+            told = [self._told(session, each) for each in asked]
+        standing = UNKNOWN if replication == "asked" else None
+        return News("", tuple(each is None for each in told), tuple(each or () for each in told), standing)
+
+    def _told(self, session: Session, asked: Asked) -> tuple[Digest, ...] | None:
+        """The digests of one view; None where something is found."""
+        reading = SqliteReading(session, asked.relation)
+        if reading.behind(asked.after) or (asked.nulls == "asked" and reading.without_place()):
+            return None
+        if any(isinstance(what, Landmarks) for what in asked.again) and asked.relation.columns_are != "chosen":
+            self._make_sure(session, asked.relation)
+        return tuple(map(reading.told, asked.again))
 
     def _defined(self, session: Session, relation: str) -> ViewDefinition:
         views = {view: sql.partition(" AS ")[2] or sql for view, sql in session.ask(VIEWS, f"relation {relation}")}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 from msgspec.structs import replace
@@ -12,6 +12,8 @@ from msgspec.structs import replace
 from smartico_sync.sources.kit.frames import empty, from_values
 from smartico_sync.sources.kit.positions import compared
 from smartico_sync.sources.kit.values import MILLISECONDS_FROM, position_text
+from smartico_sync.sources.protocol import Digest, Landmarks, Scan
+from smartico_sync.sources.sql import looks, statements
 from smartico_sync.sources.sql.reading import SqlReading
 from smartico_sync.sources.sqlite.session import Session
 from smartico_sync.sources.sqlite.types import SQLITE, stored
@@ -107,6 +109,33 @@ class SqliteReading(SqlReading[Session]):
         # Python keeps prepared statements, and a prepared EXPLAIN does not notice a new index: make each its own.
         fresh = f"EXPLAIN QUERY PLAN /* {time.monotonic_ns()} */ {statement.text}"
         return [row[3] for row in self.ask(fresh, self._bound(values) | dict(statement.constants))]
+
+    def behind(self, after: Position | None) -> bool:
+        """Whether `page` would return any row, told by the poll's own statement."""
+        return bool(self._told(*self.poll_statement(after, 1)))
+
+    def without_place(self) -> bool:
+        """Whether a row has no cursor."""
+        return bool(self._told(statements.null_rows(SQLITE, self.relation), {}))
+
+    def digest(self, of: Literal["rows", "keys"], after: Position | None, high: str) -> Digest:
+        """Summed up row by row, and no row kept: the file is read in this process."""
+        return self._summed(looks.scanned(SQLITE, self.relation, Scan(of, after, high)))
+
+    def landmarks(self, landmarks: Landmarks) -> Digest:
+        """Likewise, and the ends of the order."""
+        parts = [self._summed(look) for look in looks.landmarks(SQLITE, self.relation, landmarks)]
+        lowest = self._summed(looks.first(SQLITE, self.relation, landmarks.high))
+        ends = f"{lowest.sum} {self.head()!r}"
+        return Digest(sum(part.rows for part in parts), " ".join([*(part.sum for part in parts), ends]))
+
+    def told(self, what: Scan | Landmarks) -> Digest:
+        """Either of the two."""
+        return self.landmarks(what) if isinstance(what, Landmarks) else self.digest(what.of, what.after, what.high)
+
+    def _summed(self, look: looks.Filled) -> Digest:
+        statement, values = look
+        return Digest(*self.session.sum(statement.text, self.what, self._bound(values) | dict(statement.constants)))
 
     def ask(self, statement: str, values: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """All rows of a statement."""

@@ -6,6 +6,7 @@ import os
 import sqlite3
 import time
 from contextlib import closing, suppress
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Session"]
 
+HASH_BYTES = 8  # as what other engines sum up
 STEPS = 20_000  # virtual machine steps between two looks at the clock: a few milliseconds
 # A deferred transaction has its snapshot from its first read on, and that shall be now.
 LOOK = "SELECT 1 FROM sqlite_master LIMIT 1"
@@ -78,6 +80,21 @@ class Session:
                 return self._tolerant(statement, values, intake)
         except sqlite3.Error as error:
             raise failure(error, self._place, what) from None
+
+    def sum(self, statement: str, what: str, values: Mapping[str, Any]) -> tuple[int, str]:
+        """How many rows a statement has, and the sum of their hashes, 64 bits each."""
+        rows = total = 0
+        self._connection.text_factory = bytearray  # whatever it holds, and never the same as a blob
+        try:
+            with closing(self._connection.execute(statement, values)) as cursor:
+                for row in cursor:
+                    rows += 1
+                    total += int.from_bytes(blake2b(repr(row).encode(), digest_size=HASH_BYTES).digest())
+        except sqlite3.Error as error:
+            raise failure(error, self._place, what) from None
+        finally:
+            self._connection.text_factory = str
+        return rows, str(total)
 
     def _tolerant(
         self, statement: str, values: Mapping[str, Any] | None, intake: Intake | None
