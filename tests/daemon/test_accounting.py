@@ -247,6 +247,24 @@ def test_what_is_only_counted_is_not_called_acknowledged(operator, replica):
     assert counted == 8
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("made_by", ["utf8mb3_unicode_ci", "utf8mb4_unicode_ci"])
+def test_keys_that_a_view_puts_together_are_all_sent(operator, mariadb, made_by):
+    """Whatever the collation of the client that made the view: of two charsets rows were left out, of one the view stood still."""
+    keys = ["10_1", "1_2", "1_3", "11_4", "12_5"]
+    mariadb.execute(
+        "CREATE TABLE payments (id int, brand int)",
+        "INSERT INTO payments VALUES " + ", ".join(f"({key.partition('_')[2]}, {key.partition('_')[0]})" for key in keys),
+        f"SET NAMES {made_by.partition('_')[0]} COLLATE {made_by}",
+        "CREATE VIEW deposits AS SELECT CONCAT(brand, '_', id) AS transaction_id, CAST('2026-01-03 10:00:00' AS datetime(6)) AS dt,"
+        " 'b' AS ext_brand_id, 'u' AS user_ext_id, CAST('2026-01-01' AS datetime) AS transaction_date, 1 AS deposit_amount FROM payments",
+    )  # fmt: skip
+    operator.configure(mariadb.url, BY_TIME.replace("}", ", page_rows: 1}"))
+    assert operator.sync("run", "--once").returncode == 0
+    assert sorted(event["payload"]["acc_last_transaction_id"] for event in operator.accepted()) == sorted(keys)
+    assert operator.sync("reconcile").returncode == 0
+
+
 def test_keys_that_a_collation_takes_for_equal_are_all_sent(operator, mariadb):
     """No row hides behind the end of a page because the database tells no letter case and no trailing blanks."""
     mariadb.execute(

@@ -54,13 +54,15 @@ Prints = Literal[
 class Column(Struct, frozen=True):
     """A column as the engine describes it; `type` is the engine's own word, for messages and casts.
 
-    `prints`: what a decimal is as text, as far as the source vouches for it.
+    `prints`: what a decimal is as text, as far as the source vouches for it. `collation`: what orders a text where a constant
+    has to name it to be compared by it.
     """
 
     name: str
     type: str
     family: Family
     prints: Prints = "anything"
+    collation: str = ""
 
 
 class Relation(Struct, frozen=True):

@@ -4,12 +4,16 @@
 from __future__ import annotations
 
 import datetime as dt
+from contextlib import suppress
 
 import polars as pl
 import pytest
+from msgspec.structs import replace
 
 from smartico_sync.core.position import Position
 from smartico_sync.core.relation import Relation
+from smartico_sync.errors import ViewBroken
+from smartico_sync.sources.protocol import Asked
 from waiting import now_ms
 
 BETS = Relation("bets", "id", ("id",), relation="bets")
@@ -243,6 +247,45 @@ def test_other_character_sets_arrive_as_unicode(real_engine, walk, charset):
     pages = walk(source, described, 1)
     assert sorted(text for page in pages for text in page["note"]) == sorted(words)
     assert source.plan(described, Position(words[0], (words[0],)), 10).uses_index is True
+
+
+@pytest.mark.parametrize("made_by", ["utf8mb4_unicode_ci", "utf8_unicode_ci", "latin1_german2_ci", "utf8mb4_bin"])
+@pytest.mark.parametrize(
+    "text", ["CONCAT(brand, '_', id)", "CONCAT(code, brand, '_', id, name)"], ids=["numbers", "columns"]
+)
+def test_a_computed_key_is_compared_as_it_is_ordered(real_engine, walk, made_by, text):
+    """Whoever made the view: texts put together in it have the collation of that connection, or none where their columns have two."""
+    one = "code VARCHAR(9) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci"
+    other = "name VARCHAR(9) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci"
+    real_engine.execute(
+        f"CREATE TABLE plain (id INT, brand INT, {one}, {other})",
+        "INSERT INTO plain VALUES (1, 10, '', ''), (2, 1, '', ''), (3, 1, '', ''), (4, 11, '', ''), (5, 12, '', '')",
+        f"SET NAMES {made_by.partition('_')[0]} COLLATE {made_by}",
+        f"CREATE VIEW bets AS SELECT 7 AS moved, {text} AS bet, id FROM plain",
+    )
+    source = real_engine.source()
+    described = replace(source.describe(Relation("bets", "moved", (), relation="bets")), key=("bet",))
+    pages = walk(source, described, 1)
+    assert sorted(number for page in pages for number in page["id"]) == [1, 2, 3, 4, 5]
+    place = Position(pages[-2]["@cursor"][0], (pages[-2]["@key.0"][0],))
+    assert source.news([Asked(described, place)]).found == (True,)
+    with source.reading(described) as reading:
+        assert reading.by_key([(page["@key.0"][0],) for page in pages]).height == 5
+
+
+def test_a_view_made_anew_by_another_client_is_read_on(real_engine, walk):
+    """Its text is then ordered by the collation of that client, though its columns have the types that they had."""
+    made = "CREATE OR REPLACE VIEW bets AS SELECT 7 AS moved, CONCAT(brand, '_', id) AS bet, id FROM plain"
+    real_engine.execute(
+        "CREATE TABLE plain (id INT, brand INT)", "INSERT INTO plain VALUES (1, 10), (2, 1), (3, 1), (4, 11)", made
+    )  # fmt: skip
+    source = real_engine.source()
+    described = source.describe(Relation("bets", "moved", ("bet",), relation="bets"))
+    assert sum(page.height for page in walk(source, described, 1)) == 4
+    real_engine.execute("SET NAMES utf8mb4 COLLATE utf8mb4_unicode_ci", made)
+    with suppress(ViewBroken):  # once: then it is asked again
+        walk(source, described, 1)
+    assert sum(page.height for page in walk(source, described, 1)) == 4
 
 
 def test_bytes_in_a_text_column_do_no_harm(real_engine):

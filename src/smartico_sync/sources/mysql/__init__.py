@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from smartico_sync.sources.kit.alterations import alteration
 from smartico_sync.sources.mysql.clock import TICK_MS, Clock
+from smartico_sync.sources.mysql.collations import collated
 from smartico_sync.sources.mysql.definition import ask_definition
 from smartico_sync.sources.mysql.facts import ask_facts
 from smartico_sync.sources.mysql.login import Login
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from smartico_sync.config.models import SourceConfig
     from smartico_sync.core.relation import Column, Relation
     from smartico_sync.core.tables import Structure
+    from smartico_sync.errors import ViewAltered
     from smartico_sync.sources.protocol import Asked, News
 
 __all__ = ["MySQLSource", "connect"]
@@ -57,10 +59,15 @@ class MySQLSource(PooledSource[Session, MySQLReading]):
         answer = session.run(statements.star(MYSQL, relation) % {}, f"view {relation.name}")
         return tuple(column_of(field) for field in answer.fields)
 
+    def _altered(self, session: Session, relation: Relation) -> ViewAltered | None:
+        session.collations.clear()  # a view that was made anew may be ordered by another one
+        return super()._altered(session, relation)
+
     def news(self, asked: Sequence[Asked], replication: Literal["not asked", "asked"] = "not asked") -> News:
         """See `protocol.Source`."""
         with self._session() as session:
-            return ask_news(session, asked, partial(self._same_columns, session), replication)
+            of = [replace(each, relation=collated(session, each.relation)) for each in asked]
+            return ask_news(session, of, partial(self._same_columns, session), replication)
 
     def _same_columns(self, session: Session, relation: Relation) -> bool:
         columns = self._described(session, replace(relation, key=(), columns=()))

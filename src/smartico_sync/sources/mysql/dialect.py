@@ -45,6 +45,10 @@ class MySQLAdapter(DialectAdapter):
                 return sa.cast(text, DATETIME(fsp=6))
             case "binary", _:
                 return sa.func.unhex(text)
+            case _ if column.collation:
+                # In the characters of that collation, which is of one set of characters only.
+                letters: Expression = sa.literal_column(column.collation.partition("_")[0])
+                return sa.collate(sa.func.convert(text.op("USING")(letters)), column.collation)
             case _:
                 return text
 

@@ -41,7 +41,7 @@ def _landmarks(relation: Relation, what: Landmarks) -> str:
     rows = " UNION ALL ".join(_prints(*each) for each in looks.landmarks(MYSQL, relation, what))
     lowest = _prints(*looks.first(MYSQL, relation, what.high))
     highest = statements.head(MYSQL, relation, "open").filled(literal, {})
-    ends = f"QUOTE(({highest}\n)), QUOTE(({lowest}))"
+    ends = ", ".join(f"CAST(QUOTE(({each}\n)) AS BINARY)" for each in (highest, lowest))
     if not rows:
         return f"SELECT 0, 0, CONCAT_WS(' ', {ends})"
     return f"SELECT COUNT(*), COUNT(print), CONCAT_WS(' ', {SUM}, {ends}) FROM ({rows}) AS hashed"  # noqa: S608 - likewise

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from smartico_sync.core.few_texts import FEW
 from smartico_sync.errors import ViewBroken
 from smartico_sync.sources.kit.frames import decoded, shortest
+from smartico_sync.sources.mysql.collations import collated
 from smartico_sync.sources.mysql.digests import digest_of, told
 from smartico_sync.sources.mysql.explained import null_scan
 from smartico_sync.sources.mysql.session import Answer, Session, literal
@@ -45,6 +46,7 @@ class MySQLReading(ColumnReading[Session]):
 
     def begin(self) -> None:
         """Read the clock, then open the transaction."""
+        self.relation = collated(self.session, self.relation)
         self.clock_ms, self.server = self.session.clock.read(self.session, self.what)
         self.session.begin(self.what)
 

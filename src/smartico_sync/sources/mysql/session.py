@@ -30,6 +30,7 @@ from smartico_sync.sources.mysql.wire import Wire
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from smartico_sync.core.relation import Relation
     from smartico_sync.sources.kit.intake import Intake
     from smartico_sync.sources.mysql.clock import Clock
     from smartico_sync.sources.mysql.login import Login
@@ -90,6 +91,7 @@ class Session:
         self._silence_s = login.silence_s
         self.flavour: Flavour = "neither"
         self.standing = "unknown"  # what `clock` has found out about this server
+        self.collations: dict[Relation, float] = {}  # see `collated`
         connect = partial(self._connect, login, login.arguments())
         self._connection, self._line = first_that_answers(login.hosts() or (("", 0),), connect, place)
         try:
