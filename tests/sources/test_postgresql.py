@@ -181,6 +181,20 @@ def test_an_infinite_cursor_is_unreadable_and_ordered(on_postgresql):
     assert page["@unreadable"].is_null().to_list() == [True, False]
 
 
+@pytest.mark.parametrize(("kind", "values"), [("numeric", "1 2 2.0 2.00 3 3.0 4"), ("citext", "a b B b c C d")])
+def test_keyless_cursors_that_the_server_takes_for_equal_are_on_one_page(on_postgresql, walk, kind, values):
+    """However their texts differ: the next page begins after all of them."""
+    words = values.split()
+    on_postgresql.execute(
+        "CREATE EXTENSION IF NOT EXISTS citext", f"CREATE TABLE bets (id int, ref {kind})",
+        *(f"INSERT INTO bets VALUES ({number}, '{word}')" for number, word in enumerate(words)),
+    )  # fmt: skip
+    source = on_postgresql.source()
+    described = source.describe(Relation("bets", "ref", (), relation="bets"))
+    for limit in (1, 2, 3, 4):
+        assert sorted(number for page in walk(source, described, limit) for number in page["id"]) == list(range(7))
+
+
 def test_local_timestamps_become_utc(on_postgresql):
     """`timezone:` tells what wall-clock columns mean; the session's own zone never matters."""
     query = "SELECT 1 AS id, timestamp '2024-07-01 12:00' AS value, timestamptz '2024-07-01 12:00+00' AS moment"

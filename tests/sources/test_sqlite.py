@@ -115,6 +115,18 @@ def test_any_stored_type_may_be_a_cursor(on_sqlite, walk, values):
         source.close()
 
 
+@pytest.mark.parametrize("declared", ["TEXT COLLATE NOCASE", "TEXT COLLATE RTRIM"])
+def test_keyless_cursors_that_sqlite_takes_for_equal_are_on_one_page(on_sqlite, walk, declared):
+    """The next page begins after all of them."""
+    words = ["a", "b", "B", "b ", "c", "C", "d"]
+    on_sqlite.execute(f"CREATE TABLE bets (id INTEGER, ref {declared})")
+    on_sqlite.insert("bets", enumerate(words))
+    source = on_sqlite.source()
+    described = source.describe(Relation("bets", "ref", (), relation="bets"))
+    for limit in (1, 2, 3, 4):
+        assert sorted(number for page in walk(source, described, limit) for number in page["id"]) == list(range(7))
+
+
 def test_a_missing_file_is_unreachable_and_not_created(tmp_path, configured):
     """No file: SourceUnreachable, and none is made."""
     with pytest.raises(SourceUnreachable) as unreachable:

@@ -213,6 +213,17 @@ def test_names_may_hold_dots(on_mongodb, mongodb_database):
         assert page(on_mongodb.source(), Relation("bets", "cur", ("id",), relation=name)).height == 1
 
 
+@pytest.mark.stand_in("mongodb")
+def test_keyless_cursors_that_mongodb_takes_for_equal_are_on_one_page(on_mongodb, mongodb_database, walk):
+    """Numbers of different types compare by value, also where there is no key."""
+    numbers = [0, 0.25, Decimal128("0.50"), 0.5, Decimal128("0.500"), 4]
+    mongodb_database.here.bets.insert_many([{"_id": n, "cur": number} for n, number in enumerate(numbers)])
+    source = on_mongodb.source()
+    described = source.describe(Relation("bets", "cur", (), relation="bets"))
+    for rows in (1, 2, 3):
+        assert sorted(n for found in walk(source, described, rows) for n in found["_id"]) == list(range(6))
+
+
 @pytest.mark.parametrize("pair", [(7, 7), (7, 7.0), (Int64(7), Decimal128("7.00")), (Decimal128("0.50"), 0.5)])
 @pytest.mark.stand_in("mongodb")
 def test_keys_that_mongodb_takes_for_equal_are_on_one_page(on_mongodb, mongodb_database, walk, pair):

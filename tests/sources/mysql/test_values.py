@@ -288,6 +288,18 @@ def test_a_view_made_anew_by_another_client_is_read_on(real_engine, walk):
     assert sum(page.height for page in walk(source, described, 1)) == 4
 
 
+def test_keyless_cursors_that_a_collation_takes_for_equal_are_on_one_page(real_engine, walk):
+    """The next page begins after all of them: none hides behind the end of one that holds its equal."""
+    real_engine.execute(
+        "CREATE TABLE bets (id INT, ref VARCHAR(9) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci)",
+        "INSERT INTO bets VALUES (1, 'a'), (2, 'b'), (3, 'B'), (4, 'b '), (5, 'c'), (6, 'C'), (7, 'd')",
+    )
+    source = real_engine.source()
+    described = source.describe(Relation("bets", "ref", (), relation="bets"))
+    for limit in (1, 2, 3, 4, 5):
+        assert sorted(number for page in walk(source, described, limit) for number in page["id"]) == list(range(1, 8))
+
+
 def test_bytes_in_a_text_column_do_no_harm(real_engine):
     """What an old client stored in the wrong encoding keeps its readable characters, as text that is text."""
     real_engine.execute(

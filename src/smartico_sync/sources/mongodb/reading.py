@@ -20,7 +20,7 @@ from smartico_sync.sources.mongodb.session import NoSnapshot
 from smartico_sync.sources.mongodb.types import bracket_of, equal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from smartico_sync.core.position import Position
     from smartico_sync.core.relation import Relation
@@ -143,8 +143,15 @@ class MongoReading(BaseReading):
             return self._frame(self._page_stages(which, after, rows, low, high, end), which, rows)
 
         if not self.relation.key:
-            return keyless_pages.complete(fetch, limit)
+            return keyless_pages.complete(fetch, limit, self._equal_to)
         return whole_ties.complete(fetch(limit + 1), limit, self.relation, self.among, self._may_be_equal)
+
+    def _equal_to(self, cursor: str) -> Iterable[str]:
+        """The cursors that MongoDB takes for this one: numbers of other types, texts that its collation takes for equal."""
+        bracket = self._bracket(self.relation.cursor)
+        if bracket is None or bracket.name not in ("number", "string"):
+            return (cursor,)
+        return {cursor, *self.among(labels(self.relation)[:1], [(cursor,)])[CURSOR]}
 
     def _may_be_equal(self, last: Place, following: Place) -> bool:
         """By value, as numbers of different types compare; texts of a key may differ in what a collation ignores."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 from smartico_sync.core.picked import table
 from smartico_sync.sources.kit import keyless_pages, whole_ties
 from smartico_sync.sources.kit.few_values import few_rows
-from smartico_sync.sources.kit.frames import empty
+from smartico_sync.sources.kit.frames import CURSOR, empty
 from smartico_sync.sources.kit.pool import Link
 from smartico_sync.sources.kit.positions import (
     among_parameters,
@@ -22,12 +22,12 @@ from smartico_sync.sources.kit.reading import BaseReading
 from smartico_sync.sources.sql import statements
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import polars as pl
 
     from smartico_sync.core.position import Position
-    from smartico_sync.core.relation import Column, Relation
+    from smartico_sync.core.relation import Column, Family, Relation
     from smartico_sync.sources.kit.positions import Label
     from smartico_sync.sources.kit.whole_ties import Place
     from smartico_sync.sources.protocol import End, Nulls
@@ -40,6 +40,10 @@ Ties = Literal[
     "by collation",  # the engine may take keys for equal that differ in letter case, accents or trailing blanks
     "exact",  # two keys are equal where their texts are: a question at each edge of a page would cost too much
 ]
+
+# Families whose equal values may have two texts: letter case and blanks, 1.0 and 1.00.
+WRITTEN_IN_MANY_WAYS: tuple[Family, ...] = ("text", "decimal", "float", "other")
+ALL = 2**31 - 1  # rows, as every engine can count them
 
 
 class SqlSession(Link, Protocol):
@@ -163,7 +167,14 @@ class SqlReading(BaseReading, Generic[S]):
         if self.relation.key:
             found = self.frame(statement, {**values, "n": self.asked_first(limit)})
             return whole_ties.complete(found, limit, self.relation, self.among, self._may_be_equal)
-        return keyless_pages.complete(lambda rows: self.frame(statement, {**values, "n": rows}), limit)
+        return keyless_pages.complete(lambda rows: self.frame(statement, {**values, "n": rows}), limit, self._equal_to)
+
+    def _equal_to(self, cursor: str) -> Iterable[str]:
+        """The cursors that the database takes for this one, where it may take others for it than its own text."""
+        if self.ties == "exact" or self.relation.cursor_column.family not in WRITTEN_IN_MANY_WAYS:
+            return (cursor,)
+        statement = statements.keys(self.adapter, self.relation, "from the start", "low", "through")
+        return {cursor, *self.frame(statement, {**range_parameters(cursor, cursor), "n": ALL})[CURSOR]}
 
     def _may_be_equal(self, last: Place, following: Place) -> bool:
         return last[0] == following[0] and (self.ties == "by collation" or last == following)
