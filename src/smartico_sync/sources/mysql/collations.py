@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from smartico_sync.errors import ViewBroken
 from smartico_sync.sources.mysql.types import MYSQL
 from smartico_sync.sources.sql import statements
+from smartico_sync.sources.sql.names import quoted
 
 if TYPE_CHECKING:
     from smartico_sync.core.relation import Relation
@@ -48,8 +49,7 @@ def collated(session: Session, relation: Relation) -> Relation:
 def _ask(session: Session, relation: Relation, names: tuple[str, ...]) -> dict[str, str]:
     """Of no row: what the server needs to know of a text to compare it, it knows before it reads any."""
     star = statements.star(MYSQL, relation) % {}
-    quote = MYSQL.dialect.identifier_preparer.quote_identifier
-    one = [star.replace("SELECT *", f"SELECT {quote(name)}", 1) for name in names]
+    one = [star.replace("SELECT *", f"SELECT {quoted(name, '`')}", 1) for name in names]
     asked = ", ".join(f"COERCIBILITY(({each}\n)), COLLATION(({each}\n))" for each in one)
     ((ours, *told),) = session.run(f"SELECT @@collation_connection, {asked}", f"view {relation.name}").rows
     return {

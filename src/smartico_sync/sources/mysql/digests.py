@@ -8,6 +8,7 @@ from smartico_sync.sources.mysql.session import literal
 from smartico_sync.sources.mysql.types import MYSQL
 from smartico_sync.sources.protocol import Digest, Landmarks
 from smartico_sync.sources.sql import looks, statements
+from smartico_sync.sources.sql.names import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,7 +52,6 @@ def _prints(statement: Statement, values: Mapping[str, str | int]) -> str:
     """A hash of each row of a statement: of all its values, each in quotes, as bytes, so that no collation is mixed with another."""
     names = [column.name for column in statement.columns]
     names += [label for label, index in statement.positions if index >= len(names)]
-    quote = MYSQL.dialect.identifier_preparer.quote_identifier
-    every = ", ".join(f"CAST(QUOTE({quote(name)}) AS BINARY)" for name in names)
+    every = ", ".join(f"CAST(QUOTE({quoted(name, '`')}) AS BINARY)" for name in names)
     rows = statement.filled(literal, values)
     return f"SELECT MD5(CONCAT_WS(',', {every})) AS print FROM ({rows}\n) AS counted"  # noqa: S608 - likewise
