@@ -300,6 +300,19 @@ def test_keyless_cursors_that_a_collation_takes_for_equal_are_on_one_page(real_e
         assert sorted(number for page in walk(source, described, limit) for number in page["id"]) == list(range(1, 8))
 
 
+def test_a_limit_of_the_server_hides_no_row(real_engine):
+    """`sql_select_limit` in my.cnf: rows that were delivered are all found again, and none is taken for deleted."""
+    real_engine.execute("CREATE TABLE bets (id INT)", "INSERT INTO bets VALUES (1), (2), (3), (4), (5)")
+    real_engine.database.server.admin("SET GLOBAL sql_select_limit = 2")
+    try:
+        source = real_engine.source()
+        with source.reading(source.describe(BETS)) as reading:
+            assert sorted(reading.rows(Position(str(n), (str(n),)) for n in range(1, 6))["id"]) == [1, 2, 3, 4, 5]
+            assert reading.landmarks(Landmarks((), tuple((str(n),) for n in range(1, 6)), "5")).rows == 5
+    finally:
+        real_engine.database.server.admin("SET GLOBAL sql_select_limit = 18446744073709551615")
+
+
 def test_a_quiet_view_is_summed_up_whatever_its_columns_are_called(real_engine):
     """A percent sign in a column's name is one: rows are hashed by the server, and none has to be sent."""
     real_engine.execute(

@@ -44,9 +44,11 @@ HINTS = Hints(
 Row = tuple[str | None, ...]
 Flavour = Literal["mysql", "mariadb", "neither"]
 BEGIN = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
-# An empty sql_mode: zero dates compare, backslashes escape, CHAR comes without padding, whatever the server's default is.
+ALL = 2**64 - 1
+# An empty sql_mode: zero dates compare, backslashes escape, CHAR comes without padding, whatever the server's default is. Rows that
+# are asked for by their keys have no LIMIT: the server's default would cut them, and what was left out would be taken for deleted.
 SETTINGS = (
-    "SET SESSION autocommit=1, time_zone='+00:00', sql_mode='', sql_auto_is_null=0",
+    "SET SESSION autocommit=1, time_zone='+00:00', sql_mode='', sql_auto_is_null=0, sql_select_limit={all}",
     "SET SESSION lock_wait_timeout={seconds}, net_write_timeout={silence}",
     "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
 )
@@ -138,7 +140,7 @@ class Session:
 
     def _prepare(self, timeout_ms: int) -> None:
         exact, silence = timeout_ms / 1000, ceil(self._silence_s)
-        told = {"seconds": ceil(exact), "silence": silence, "milliseconds": timeout_ms, "exact": exact}
+        told = {"seconds": ceil(exact), "silence": silence, "milliseconds": timeout_ms, "exact": exact, "all": ALL}
         for setting in SETTINGS:
             self.run(setting.format(**told), "connecting")
         for flavour, setting in TIMEOUTS:
