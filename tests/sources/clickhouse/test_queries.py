@@ -170,11 +170,12 @@ def test_settings_are_chosen_by_what_the_profile_allows():
             setting("readonly", "2", 1), setting("max_execution_time", "0"), setting("timeout_overflow_mode", "throw", 1),
             setting("result_overflow_mode", "break"), setting("log_comment", "", 1), setting("cloud_mode", "1", 1),
             setting("select_sequential_consistency", "0"), setting("skip_unavailable_shards", "1"),
+            setting("limit", "1000"), setting("offset", "0", 1),
         ]
     }  # fmt: skip
     assert settings_to_send(login, known, "here") == {
         "max_execution_time": "30", "result_overflow_mode": "throw", "select_sequential_consistency": "1",
-        "skip_unavailable_shards": "0", "final": "1",
+        "skip_unavailable_shards": "0", "limit": "0", "final": "1",
     }  # fmt: skip
     known["skip_unavailable_shards"] = setting("skip_unavailable_shards", "1", 1)
     with pytest.raises(SourceRefused, match="skip_unavailable_shards"):

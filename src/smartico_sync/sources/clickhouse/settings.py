@@ -26,6 +26,8 @@ WHOLE = {
         ),
         "throw",
     ),
+    "limit": "0",  # of every query
+    "offset": "0",
     "skip_unavailable_shards": "0",
     "use_query_cache": "0",  # an answer of some time ago
 }  # fmt: skip
