@@ -156,6 +156,7 @@ def test_the_session_is_what_the_reading_relies_on(on_snowflake, account, config
     assert str(parameters["STATEMENT_TIMEOUT_IN_SECONDS"]) == "7"
     assert str(parameters["STATEMENT_QUEUED_TIMEOUT_IN_SECONDS"]) == "7"
     assert str(parameters["MULTI_STATEMENT_COUNT"]) == "1"
+    assert str(parameters["ROWS_PER_RESULTSET"]) == "0"
     assert login["CLIENT_ENVIRONMENT"]["APPLICATION"] == "smartico_sync"
     assert not login["CLIENT_ENVIRONMENT"].get("PLATFORM"), "the driver asks no metadata service where it runs"
 

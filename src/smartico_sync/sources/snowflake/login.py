@@ -107,6 +107,7 @@ class Login(BaseLogin):
             "AUTOCOMMIT": "true",
             "MULTI_STATEMENT_COUNT": "1",
             "USE_CACHED_RESULT": "true",
+            "ROWS_PER_RESULTSET": "0",  # else every answer is cut to so many, in silence
             "QUOTED_IDENTIFIERS_IGNORE_CASE": "false",
             "TIMESTAMP_INPUT_FORMAT": "AUTO",
             "DATE_INPUT_FORMAT": "AUTO",
