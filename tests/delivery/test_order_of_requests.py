@@ -1,4 +1,4 @@
-"""Requests of backlogs and others, whatever is divided, stuck or sent again: each player's events go once, in order, one request at a time."""
+"""Requests of backlogs and others, whatever is divided, joined, stuck or sent again: each player's events go once, in order, one request at a time."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from delivery.conftest import some_events
 from smartico_sync.core.batches import SLICES, batches
 from smartico_sync.core.events import PLAYER, POSITION
 from smartico_sync.delivery.backlog import Backlog
+from smartico_sync.delivery.flight import Company
 from smartico_sync.delivery.pending_receipt import PendingReceipt
 from smartico_sync.delivery.request import Request
 
@@ -23,7 +24,7 @@ WHICH = st.integers(0, 99)
 
 
 class Requests(RuleBasedStateMachine):
-    """What is sent is taken, finished, stuck, divided and put off, in any order."""
+    """What is sent is taken, alone or in company, finished, stuck, divided and put off, in any order."""
 
     def __init__(self):
         super().__init__()
@@ -57,32 +58,59 @@ class Requests(RuleBasedStateMachine):
         if request := self.order.take():
             self.under_way.append(request)
 
-    @precondition(lambda self: self.under_way)
-    @rule(which=WHICH)
-    def finish(self, which):
+    @rule()
+    def take_in_company(self):
+        if request := self.order.take():
+            self.order.going(request)
+            company = Company(request, 2 * MOST, 10**6)
+            for each in company.behind():
+                company.add(each)
+            if other := self.order.take():
+                if company.welcomes(other):
+                    company.add(other)
+                else:
+                    self.order.again(other)
+            self.under_way.append(request)
+
+    def landed(self, which):
         request = self.under_way.pop(which % len(self.under_way))
-        for player, number in request.frame.select(PLAYER, POSITION).iter_rows():
-            self.done[player].append(number)
-        self.order.finish(request)
+        flight, request.companions = request.flight, []
+        return flight
 
     @precondition(lambda self: self.under_way)
-    @rule(which=WHICH)
-    def stuck(self, which):
-        self.order.stuck(self.under_way[which % len(self.under_way)])
+    @rule(which=WHICH, most=st.integers(1, 9))
+    def finish(self, which, most=9):
+        flight = self.landed(which)
+        for request in flight[:most]:
+            for player, number in request.frame.select(PLAYER, POSITION).iter_rows():
+                self.done[player].append(number)
+            self.order.finish(request)
+        for request in flight[most:]:
+            self.order.back(request)
+
+    @precondition(lambda self: self.under_way)
+    @rule(which=WHICH, pace=st.sampled_from(["pausing", "stuck"]))
+    def stuck(self, which, pace):
+        self.order.stuck(self.under_way[which % len(self.under_way)], pace)
 
     @precondition(lambda self: self.under_way)
     @rule(which=WHICH, then=st.sampled_from(["scatter", "cut", "put off"]))
     def again(self, which, then):
-        request = self.under_way.pop(which % len(self.under_way))
+        request, *others = self.landed(which)
         if then == "scatter":
             self.order.scatter(request, 2)
         elif then == "cut" and request.frame.height > 1:
             self.order.cut(request, request.halves())
-        self.order.offer(request)
+        for each in (request, *others):
+            self.order.back(each)
 
     @invariant()
     def no_player_is_in_two_requests_at_once(self):
-        players = [player for request in self.under_way for player in set(request.frame.get_column(PLAYER))]
+        players = [
+            player
+            for request in self.under_way
+            for player in {player for each in request.flight for player in each.frame.get_column(PLAYER)}
+        ]
         assert len(players) == len(set(players))
 
     def teardown(self):

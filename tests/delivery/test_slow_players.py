@@ -323,3 +323,71 @@ def test_an_api_that_answers_others_is_not_said_to_be_down(plain_server, router)
     released.set()
     held.result(30)
     assert {*told} == {(None, "delivering")}
+
+
+def test_what_waited_for_a_player_goes_together(plain_server, router):
+    """Once the API answers: of forty views with an event each it makes a request or two, in their order, and each view has its own receipt."""
+    go, sizes, order = threading.Event(), [], []
+
+    def serve(peer):
+        while (body := peer.read()) is not None:
+            go.wait(10)
+            sizes.append(len(json.loads(body)))
+            order.extend(event["eid"] for event in json.loads(body))
+            peer.write(answer())
+
+    delivery = router(plain_server(serve).url, timeout=10_000, batch_events=1000)
+    sends = [delivery.send(f"view{number}", some_events(1, players=1, start=number)) for number in range(40)]
+    go.set()
+    assert [each.result(10).delivered for each in sends] == [1] * 40
+    assert len(sizes) <= 3
+    assert order == sorted(order)
+
+
+@pytest.mark.slow
+def test_many_views_of_the_same_players_go_in_full_requests_though_some_fail(plain_server, router):
+    """A twentieth of the answers is 503. Whoever waits for what failed is not sent in pieces for ever after."""
+    lock, count, order = threading.Lock(), [0], {}
+
+    def serve(peer):
+        while (body := peer.read()) is not None:
+            with lock:
+                count[0] += 1
+                if count[0] % 20 == 0:
+                    peer.write(answer(status="503 Later"))
+                    continue
+                for event in json.loads(body):
+                    order.setdefault(event["user_ext_id"], []).append(event["eid"])
+            peer.write(answer())
+
+    delivery = router(plain_server(serve).url, max_in_flight=12, batch_events=1000)
+    sends = [
+        delivery.send(f"view{number}", some_events(400, players=150, start=1000 * number), requests="full")
+        for number in range(100)
+    ]
+    assert sum(each.result(60).delivered for each in sends) == 40_000
+    assert count[0] <= 250
+    assert all(eids == sorted(eids) for eids in order.values())
+
+
+def test_an_event_that_is_refused_is_told_to_the_view_that_it_is_of(plain_server, router):
+    """Also where the events of several views went in one request."""
+    go = threading.Event()
+
+    def serve(peer):
+        while (body := peer.read()) is not None:
+            go.wait(10)
+            errors = {
+                event["eid"]: [{"error_message": "no", "error_code": 2}]
+                for event in json.loads(body)
+                if event["payload"]["acc_last_transaction_id"] in ("11", "20", "21")
+            }
+            peer.write(answer(json.dumps({"err_code": 0, "event_errors": errors}).encode()))
+
+    delivery = router(plain_server(serve).url, timeout=10_000)
+    sends = [delivery.send(f"view{number}", some_events(2, players=1, start=10 * number)) for number in range(4)]
+    go.set()
+    receipts = [each.result(10) for each in sends]
+    assert [(each.delivered, [refusal.row for refusal in each.refused]) for each in receipts] == [
+        (2, []), (1, [1]), (0, [0, 1]), (2, []),
+    ]  # fmt: skip

@@ -66,7 +66,7 @@ class Backlog:
         self.judged(request, delivered, len(verdict.duplicates), refused, first)
         if left:
             self.player_order.cut(request, left)
-            self.player_order.offer(request)
+            self.player_order.back(request)
         else:
             self.finish(request)
 
@@ -75,7 +75,7 @@ class Backlog:
         frame = request.frame
         if frame.height > 1:
             self.player_order.cut(request, request.halves())
-            self.player_order.offer(request)
+            self.player_order.back(request)
             return
         alone = {0: Refused(verdict.code, verdict.reason, verdict.names)}
         self.settle(request, Verdict("done", verdict.reason, verdict.code, alone))
@@ -106,7 +106,7 @@ class Backlog:
     def by_brand(self, request: Request) -> None:
         """The answer does not say which brand it means: one request a brand will tell."""
         self.player_order.cut(request, request.batches(request.frame.partition_by(BRAND, maintain_order=True)))
-        self.player_order.offer(request)
+        self.player_order.back(request)
 
     def judged(
         self,

@@ -13,6 +13,7 @@ from smartico_sync.core.batches import CALM_WORTH, FULL_SPREAD, SPREAD, WORTH, b
 from smartico_sync.delivery.circuit_breaker import BACKOFF, EVERYTHING
 from smartico_sync.delivery.destination_status import DestinationStatus, HaltedBrand
 from smartico_sync.delivery.dispatch import GLANCE_S, Dispatch
+from smartico_sync.delivery.flight import body_of
 from smartico_sync.delivery.request import Request
 from smartico_sync.delivery.request_log import RequestLog
 from smartico_sync.delivery.settlement import Settlement
@@ -57,11 +58,12 @@ class Destination:
         *,
         workers: int,
         batch_events: int,
+        batch_bytes: int,
         pauses_s: tuple[float, ...] = BACKOFF.steps_s,
         aliases: Mapping[str, str],
     ) -> None:
         self.name, self.client, self.lock = name, client, lock
-        self.dispatch = Dispatch(lock, rate_limit, batch_events, pauses_s)
+        self.dispatch = Dispatch(lock, rate_limit, batch_events, batch_bytes, pauses_s)
         self.settlement = Settlement(name, client, self.dispatch, aliases)
         self.requests: Counter[str] = Counter()
         self.sent_bytes, self.seconds = 0, 0.0
@@ -88,21 +90,23 @@ class Destination:
     def work(self) -> None:
         """One worker. Whatever happens to a request, it goes on with the next."""
         while not self.dispatch.closing:
-            request = None
+            flight: list[Request] = []
             try:
                 request = self.dispatch.take()
                 if request is not None:
+                    flight = request.flight
                     answer = self.post(request)
                     self.act(request, self.client.verdict(answer, request.eids, request.users), answer)
             except Exception as error:  # noqa: BLE001 - a worker that ended would leave its view waiting for ever
-                self.surprised(request, error)
+                self.surprised(flight, error)
 
     def post(self, request: Request) -> Answer:
         """Send a request, and give its slot back."""
-        told = {"request": request.number, "send": request.pending.number, "view": request.pending.view}
-        log.debug("request", destination=self.name, **told, events=request.frame.height, bytes=len(request.batch.body))
+        for each in request.flight:
+            told = {"request": request.number, "send": each.pending.number, "view": each.pending.view}
+            log.debug("request", destination=self.name, **told, events=each.frame.height, bytes=len(each.batch.body))
         try:
-            return self.client.post(request.batch.body)
+            return self.client.post(body_of(request.flight))
         finally:
             self.dispatch.leave(request)
 
@@ -112,20 +116,23 @@ class Destination:
             "answer", request=request.number, status=answer.status, outcome=answer.outcome, made_of_it=verdict.decision,
             refused=len(verdict.refused), seconds=round(answer.seconds, 3),
         )  # fmt: skip
-        request.pending.span.past(
-            "request", answer.seconds, verdict.decision if verdict.decision in UNANSWERED else "", destination=self.name,
-            events=request.frame.height, bytes=len(request.batch.body), status=answer.status, decision=verdict.decision,
-        )  # fmt: skip
+        for each in request.flight:
+            each.pending.span.past(
+                "request", answer.seconds, verdict.decision if verdict.decision in UNANSWERED else "", destination=self.name,
+                events=each.frame.height, bytes=len(each.batch.body), status=answer.status, decision=verdict.decision,
+            )  # fmt: skip
         with self.lock:
-            request.pending.requests += 1
-            request.pending.sent_bytes += len(request.batch.body)
+            for each in request.flight:
+                each.pending.requests += 1
+                each.pending.sent_bytes += len(each.batch.body)
+                self.sent_bytes += len(each.batch.body)
+                self.log.note(each, answer, verdict.decision, int(time.time() * 1000))
+            self.log.count(answer)
             self.requests[verdict.decision] += 1
-            self.sent_bytes += len(request.batch.body)
             self.seconds += answer.seconds
-            self.log.note(request, answer, verdict.decision, int(time.time() * 1000))
             self.settlement.act(request, verdict, answer)
 
-    def surprised(self, request: Request | None, error: Exception) -> None:
+    def surprised(self, flight: Sequence[Request], error: Exception) -> None:
         """Something happened that nobody foresaw: it is told, and the request goes again."""
         told = error if isinstance(error, SyncError) else Unexpected(error)
         self.settlement.trouble = DeliveryUnavailable(told.message, hint=told.hint)
@@ -137,10 +144,12 @@ class Destination:
         )
         with self.lock:
             self.requests["internal_error"] += 1
-            if request is None:
+            left = [each for each in flight if each.place == "gone" and not each.over]
+            if not flight:
                 self.dispatch.changed.wait(GLANCE_S)
-            elif not request.over:
-                self.settlement.again(request, str(self.settlement.trouble))
+            elif left:
+                left[0].companions = left[1:]
+                self.settlement.again(left[0], str(self.settlement.trouble))
                 self.dispatch.changed.notify()
 
     def begin_end(self) -> None:

@@ -7,9 +7,11 @@ import threading
 import time
 from typing import TYPE_CHECKING, Literal
 
+from smartico_sync.core.batches import WORTH
 from smartico_sync.delivery.backlog import Backlog
 from smartico_sync.delivery.batch_size import BatchSize
 from smartico_sync.delivery.circuit_breaker import CircuitBreaker
+from smartico_sync.delivery.flight import Company
 from smartico_sync.delivery.slow_players import SlowPlayers
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ __all__ = ["GLANCE_S", "Dispatch"]
 
 GLANCE_S = 1.0  # how long a worker waits at most for what nobody tells it of
 STUBBORN = 4  # failures in a row of one request, where no other tells whether the API answers
+LASTING_S = 2.0  # of a request that failed, or has no answer: from then on nobody waits for it who need not, however few events that are
 PIECES = 8  # of a request that failed alone: three tries find the one player of a full request whom the API fails with
 
 
@@ -34,11 +37,16 @@ class Dispatch:
     """
 
     def __init__(
-        self, lock: threading.RLock, rate_limit: RateLimit, batch_events: int, pauses_s: tuple[float, ...]
+        self,
+        lock: threading.RLock,
+        rate_limit: RateLimit,
+        batch_events: int,
+        batch_bytes: int,
+        pauses_s: tuple[float, ...],
     ) -> None:
         self.lock, self.rate_limit = lock, rate_limit
         self.changed = threading.Condition(lock)
-        self.batch_size = BatchSize(batch_events)
+        self.batch_size, self.batch_bytes = BatchSize(batch_events), batch_bytes
         self.backlog = Backlog()
         self.slow = SlowPlayers()
         self.breaker = CircuitBreaker(pauses_s)
@@ -68,7 +76,8 @@ class Dispatch:
         if self.breaker.unavailable or self.backlog.player_order.offers(view):
             return True
         self.look_for_stuck(time.monotonic())
-        return any(request.pace == "usual" and request.pending.view == view for request in self.under_way)
+        usual = [request for request in self.under_way if request.pace == "usual"]
+        return any(each.pending.view == view for request in usual for each in request.flight)
 
     def add(self, requests: Sequence[Request], pending: PendingReceipt, stopped: DeliveryError) -> None:
         """Queue the requests of a send, unless something stands against all of them; `stopped` does when closing."""
@@ -112,10 +121,13 @@ class Dispatch:
                     "answered" if request.trip == "again" and self.answered_at > request.sent_at else "unknown"
                 )
                 self.in_parts(request)
-                request.pace, request.sent_at = "usual", now
+                order.going(request)
+                self.in_company(now, request)
                 self.under_way[request] = now
-                if self.breaker.halts:
-                    self.breaker.probes(now, request.brands)
+                for each in request.flight:
+                    each.sent_at = now
+                    if self.breaker.halts:
+                        self.breaker.probes(now, each.brands)
                 if self.due() < self.watched_until:
                     self.changed.notify()  # somebody must look when one that waits may start, or this one has taken long
                 return request
@@ -129,7 +141,7 @@ class Dispatch:
         if self.breaker.unavailable:
             self.backlog.player_order.single_out(request)
             return
-        if not request.attempts:
+        if not request.attempts or request.company:
             return
         # Also while this one was under way: it is the odd one. Not where many fail: the parts would fail as often, and be divided again.
         odd = request.others == "answered"
@@ -139,6 +151,44 @@ class Dispatch:
         if request.silences:
             self.batch_size.divided(request.frame.height)
         self.changed.notify(self.backlog.player_order.scatter(request, PIECES))
+
+    def in_company(self, now: float, request: Request) -> None:
+        """Have others go with a request: what waits for it alone and, while they are few events, other parts that might start beside it.
+
+        A chain of small ones would take as long as it has members, and what was divided more requests than the API takes. Where
+        requests are scarce it need be no part.
+        """
+        if self.breaker.unavailable:
+            return
+        company = Company(request, self.batch_size.events, self.batch_bytes)
+        while True:
+            for each in company.behind():
+                self.backlog.hold_back(each, self.unknown_now(now, each))
+                if not each.over:
+                    company.add(each)
+            other = self.beside(now, company) if company.events < WORTH else None
+            if other is None:
+                return
+            company.add(other)
+
+    def beside(self, now: float, company: Company) -> Request | None:
+        """Another request that might start now; none that is suspected, has failed, or waits for others of its kind."""
+        apart = self.rate_limit.calm
+        if (apart and company.request.extent == "whole") or self.slow.suspects(company.request.players):
+            return None
+        other = self.backlog.player_order.take()
+        if other is None:
+            return None
+        if (
+            other.attempts
+            or (apart and other.extent == "whole")
+            or self.slow.suspects(other.players)
+            or not company.welcomes(other)
+        ):
+            self.backlog.player_order.again(other)
+            return None
+        self.backlog.hold_back(other, self.unknown_now(now, other))
+        return None if other.over else other
 
     def watch(self, now: float) -> None:
         """Wait for a change; one worker also until something has to be done."""
@@ -156,27 +206,34 @@ class Dispatch:
 
         Where nobody waits for it, whoever asks or sends next looks for himself: no thread is woken for each request.
         """
-        limit, release = self.slow.limit_s, self.backlog.player_order.next_release
-        began = [at + limit for request, at in self.under_way.items() if request.pace == "usual" and request.followers]
-        return min([math.inf if release is None else release, *began])
+        release, limit = self.backlog.player_order.next_release, self.slow.limit_s
+        late = [
+            began + (limit if request.pace == "usual" else max(limit, LASTING_S))
+            for request, began in self.under_way.items()
+            if request.pace != "stuck" and request.followers
+        ]
+        return min([math.inf if release is None else release, *late])
 
     def look_for_stuck(self, now: float) -> None:
         """Nobody waits for a request that takes long who need not."""
         limit = self.slow.limit_s
         for request, began in self.under_way.items():
             if request.pace == "usual" and now - began >= limit:
-                self.stuck(request)
+                for each in request.flight:
+                    self.slow.suspect(each.players)
+                self.let_others_go(request, now - began)
+            elif request.pace == "pausing" and now - began >= max(limit, LASTING_S):
+                self.let_others_go(request, now - began)
 
-    def failed(self, request: Request) -> None:
-        """As `stuck`, of a request that failed; its players are suspected only where that is rare."""
-        if self.slow.failures_are_rare:
+    def failed(self, now: float, request: Request) -> None:
+        """As one that takes long, of a request that failed; its players are suspected only where that is rare."""
+        if self.slow.failures_are_rare and not request.company and not self.breaker.unavailable:
             self.slow.suspect(request.players)
-        self.backlog.player_order.stuck(request)
+        self.let_others_go(request, now - request.failed_at)
 
-    def stuck(self, request: Request) -> None:
-        """Let others go before this request's players, now and in what is sent next."""
-        self.slow.suspect(request.players)
-        self.backlog.player_order.stuck(request)
+    def let_others_go(self, request: Request, seconds: float) -> None:
+        """Let others go before the players of a request that takes so long already."""
+        self.backlog.player_order.stuck(request, "stuck" if seconds >= max(LASTING_S, self.slow.limit_s) else "pausing")
 
     def unknown_now(self, now: float, request: Request) -> dict[str, str]:
         """Brands of the request that the API does not know, as far as it was asked."""

@@ -9,7 +9,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from smartico_sync.core.events import PLAYER
-from smartico_sync.delivery.request import Request
+from smartico_sync.delivery.request import Pace, Request
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PlayerOrder"]
 
+LEAST_FREE = 0.5  # of a request that waits for one which is pausing: a few events had better wait, too, for each part is a request
 LIVE_TURNS = 4  # of five requests, when a backfill waits too
 
 
@@ -49,10 +50,7 @@ class PlayerOrder:
             self.backlogs.append(request)
         else:
             self.tails.update(dict.fromkeys(request.players, request))
-        if not request.ahead:
-            self.offer(request)
-        elif any(earlier.pace == "stuck" for earlier in request.ahead):
-            self.set_apart(request)
+        self.look_at(request)
 
     def tails_before(self, request: Request) -> set[Request]:
         """The last one of each of its players that belongs to no backlog."""
@@ -75,8 +73,48 @@ class PlayerOrder:
                     left -= theirs
         return found
 
+    def look_at(self, request: Request) -> None:
+        """Offer a request, if all or some of it may start; tell those behind it where all of it waits for what is stuck.
+
+        It is divided when its turn comes: what it waits for may be over by then.
+        """
+        waiting = [request]
+        while waiting:
+            each = waiting.pop()
+            if each.place != "waiting" or any(earlier.pace == "usual" for earlier in each.ahead):
+                continue
+            if not each.ahead or self.worth_dividing(each):
+                self.offer(each)
+                continue
+            pace: Pace = "stuck" if any(earlier.pace == "stuck" for earlier in each.ahead) else "pausing"
+            if each.pace != pace:
+                each.pace = pace
+                waiting += each.followers
+
+    def worth_dividing(self, request: Request) -> bool:
+        """Whether enough of it need not wait."""
+        held = self.held(request)
+        players = request.frame.get_column(PLAYER)
+        if held.isdisjoint(request.players):
+            return True
+        free = sum(player not in held for player in players.to_list())
+        lasts = any(earlier.pace == "stuck" for earlier in request.ahead)
+        return free > (0 if lasts else players.len() * LEAST_FREE)
+
+    def held(self, request: Request) -> set[int]:
+        """Its players for whom it has to wait. What is ahead and has none of them is not ahead any more."""
+        held = set[int]()
+        for earlier in list(request.ahead):
+            if theirs := earlier.players & request.players:
+                held |= theirs
+            else:
+                del earlier.followers[request]
+                request.ahead.discard(earlier)
+        return held
+
     def offer(self, request: Request) -> None:
         """Make a request ready to start, in its view's queue."""
+        request.place = "offered"
         self.startable += 1
         self.ready[request.pending.priority].setdefault(request.pending.view, deque()).append(request)
 
@@ -84,13 +122,20 @@ class PlayerOrder:
         """Whether something of a view may start."""
         return any(view in queues for queues in self.ready.values())
 
+    def back(self, request: Request) -> None:
+        """What is left of a request, or all of it, goes again when nothing is ahead of it."""
+        request.place, request.pace = "waiting", "usual"
+        self.look_at(request)
+
     def again(self, request: Request) -> None:
         """Put back a request that was taken but could not start."""
+        request.place = "offered"
         self.startable += 1
         self.ready[request.pending.priority].setdefault(request.pending.view, deque()).appendleft(request)
 
     def postpone(self, request: Request, until: float) -> None:
         """Make a request ready to start then; until then its players wait."""
+        request.place = "gone"
         heapq.heappush(self.postponed, (until, next(self.numbers), request))
 
     def release(self, now: float) -> None:
@@ -104,25 +149,34 @@ class PlayerOrder:
         return self.postponed[0][0] if self.postponed else None
 
     def take(self) -> Request | None:
-        """The next request: views in turn, live ones first but never alone."""
+        """The next request that may start, or what may of it."""
+        while (request := self.next_offered()) is not None:
+            if not request.ahead or self.set_apart(request):
+                return request
+        return None
+
+    def next_offered(self) -> Request | None:
+        """Views in turn, live ones first but never alone."""
         self.turn += 1
         order: tuple[Priority, ...] = ("live", "backfill")
         if self.turn % (LIVE_TURNS + 1) == 0:
             order = ("backfill", "live")
         for priority in order:
             queues = self.ready[priority]
-            if queues:
+            while queues:
                 view, queue = next(iter(queues.items()))
                 request = queue.popleft()
                 del queues[view]
                 if queue:
                     queues[view] = queue  # to the end of the round
                 self.startable -= 1
-                return request
+                if request.place == "offered":  # it may have gone with another
+                    request.place = "gone"
+                    return request
         return None
 
     def finish(self, request: Request) -> None:
-        """Let those behind the request go."""
+        """Let those behind the request go, but for what it would still wait for itself."""
         request.over = True
         if request.backlog:
             with suppress(ValueError):  # all was forgotten meanwhile
@@ -132,6 +186,15 @@ class PlayerOrder:
             for player in request.players:
                 if tails.get(player) is request:
                     del tails[player]
+        for earlier in request.ahead:
+            del earlier.followers[request]
+            if not earlier.backlog:
+                self.tails.update(
+                    {player: earlier for player in earlier.players & request.players if player not in self.tails}
+                )
+            for follower in request.followers:
+                earlier.followers[follower] = None
+                follower.ahead.add(earlier)
         for follower in list(request.followers):
             self.detach(request, follower)
 
@@ -140,50 +203,59 @@ class PlayerOrder:
         del request.followers[follower]
         follower.ahead.discard(request)
         if not follower.ahead:
-            follower.pace = "usual"
-            self.offer(follower)
+            self.going(follower)
+        self.look_at(follower)
 
-    def stuck(self, request: Request) -> None:
+    def stuck(self, request: Request, pace: Pace = "stuck") -> None:
         """A request takes long: let those behind it go, all but the events of its own players."""
-        request.pace = "stuck"
-        waiting, seen = [request], set[Request]()
-        while waiting:
-            for follower in list(waiting.pop().followers):
-                if follower not in seen and follower.ahead:
-                    apart = self.set_apart(follower)
-                    seen.update((follower, *apart))
-                    waiting += apart
+        for each in request.flight:
+            each.pace = pace
+        for follower in [follower for each in request.flight for follower in each.followers]:
+            self.look_at(follower)
 
-    def set_apart(self, request: Request) -> list[Request]:
-        """Divide a request behind stuck ones: what has to wait for those, and all others, which may go before.
+    def going(self, request: Request) -> None:
+        """A request is not stuck, or not any more, and so are those behind it that waited for no other one that is.
 
-        What is stuck itself now, for those behind it: at most one.
+        They go undivided soon.
         """
-        held = set[int]()
-        for each in [each for each in request.ahead if each.pace == "stuck"]:
-            if theirs := each.players & request.players:
-                held |= theirs
-            else:
-                self.detach(each, request)
-        if not held:
-            return []
-        parted = request.parted(held)
-        if parted is None and not held.issuperset(request.frame.get_column(PLAYER)):
-            return []
-        apart = request if parted is None else self.part(request, held, *parted)
+        waiting = [request]
         request.pace = "usual"
-        apart.pace = "stuck"
-        if not request.ahead:
-            self.offer(request)
-        return [apart]
+        while waiting:
+            for each in waiting.pop().followers:
+                if each.pace != "usual" and all(earlier.pace == "usual" for earlier in each.ahead):
+                    each.pace = "usual"
+                    waiting.append(each)
+
+    def set_apart(self, request: Request) -> bool:
+        """Divide a request behind stuck ones: what has to wait for those, and all others, which may go before. Whether there are any now."""
+        request.place = "waiting"
+        if request.pending.over or any(earlier.pace == "usual" for earlier in request.ahead):
+            return False
+        if not self.worth_dividing(request):
+            self.look_at(request)
+            return False
+        held = self.held(request)
+        if not held:
+            request.place = "gone"
+            return True
+        parted = request.parted(held)
+        if parted is None:
+            return False
+        request.place = "gone"
+        apart = self.part(request, held, *parted)
+        apart.pace = "stuck" if any(earlier.pace == "stuck" for earlier in apart.ahead) else "pausing"
+        for follower in list(apart.followers):
+            self.look_at(follower)
+        return True
 
     def part(self, request: Request, players: AbstractSet[int], theirs: Batch, others: Batch) -> Request:
         """Take the events of some players out of a request, as one of their own. Each waits for what holds its own players only."""
         apart = Request(
             theirs, request.pending, request.players & players, attempts=request.attempts, silences=request.silences,
             sent_at=request.sent_at, failed_at=request.failed_at, trip=request.trip, others=request.others,
-            backlog=request.backlog,
+            backlog=request.backlog, company=request.company, extent="part",
         )  # fmt: skip
+        request.extent = "part"
         request.batch, request.their_players = others, request.players - players
         for earlier in list(request.ahead):
             if not earlier.players.isdisjoint(apart.players):
@@ -252,6 +324,7 @@ class PlayerOrder:
                 request.followers,
                 trip="again",
                 backlog=request.backlog,
+                company=request.company,
             )
             for follower in later.followers:
                 follower.ahead.discard(request)
@@ -267,13 +340,13 @@ class PlayerOrder:
         heapq.heapify(self.postponed)
         for queues in self.ready.values():
             for view, queue in list(queues.items()):
-                over = [request for request in queue if request.pending.over]
+                over = [each for each in queue if each.place == "offered" and each.pending.over and not each.ahead]
                 self.startable -= len(over)
                 found += over
                 if len(over) == len(queue):
                     del queues[view]
                 elif over:
-                    queues[view] = deque(request for request in queue if not request.pending.over)
+                    queues[view] = deque(each for each in queue if each not in over)
         return found
 
     def clear(self) -> None:

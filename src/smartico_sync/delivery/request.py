@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
 __all__ = ["Request"]
 
 Shared = Literal["none", "perhaps", "assumed"]
+Pace = Literal[
+    "usual",
+    "pausing",  # it, or one ahead of it, failed or takes long: those who need not wait for it go, if it is worth a request
+    "stuck",  # the same for so long that nobody should wait for it who need not
+]
 Others = Literal["unknown", "answered"]
 
 
@@ -32,7 +38,9 @@ class Request(Struct, eq=False):
     `their_players` are known once somebody has asked for `players`.
 
     `attempts` had no usable answer, the first of which failed at `failed_at`; the last was sent at `sent_at` (steady clock,
-    seconds); `silences` of the latest none at all. `pace`: "stuck" when it, or one ahead of it, takes so long that nobody should wait for it who need not. `over`: it will not be
+    seconds); `silences` of the latest none at all. `place`: "offered" while it is among those of which all or some may start, "gone" from when it is taken.
+    `extent`: "part" once other players' events were taken out of it, or it was made of those.
+    `companions` go in the same body, behind it; of at most `company` requests, since so many failed together: 0 when it failed alone. `over`: it will not be
     sent again. `trip`: whether its events may have been with the API before. `others`: whether the API answered other requests since it was
     sent last, told when it goes again. `backlog`: the view whose backlog it belongs to, empty where
     there is none. `number`: for the log.
@@ -47,7 +55,11 @@ class Request(Struct, eq=False):
     silences: int = 0
     sent_at: float = 0.0
     failed_at: float = 0.0
-    pace: Literal["usual", "stuck"] = "usual"
+    pace: Pace = "usual"
+    place: Literal["waiting", "offered", "gone"] = "waiting"
+    extent: Literal["whole", "part"] = "whole"
+    company: int = 1_000_000
+    companions: list[Request] = field(default_factory=list)
     trip: Literal["first", "again"] = "first"
     others: Others = "unknown"
     over: bool = False
@@ -90,14 +102,19 @@ class Request(Struct, eq=False):
         return set(self.frame.get_column(BRAND).unique().to_list())
 
     @property
+    def flight(self) -> list[Request]:
+        """The requests that go in one body."""
+        return [self, *self.companions]
+
+    @property
     def eids(self) -> Sequence[str]:
-        """The ids, made when somebody looks."""
-        return LazyTexts(self.frame, EID)
+        """The ids of all that goes in one body, made when somebody looks."""
+        return LazyTexts([each.frame for each in self.flight], EID)
 
     @property
     def users(self) -> Sequence[str]:
-        """The players' names, made when somebody looks."""
-        return LazyTexts(self.frame, USER)
+        """The players' names of the same, made when somebody looks."""
+        return LazyTexts([each.frame for each in self.flight], USER)
 
     def batches(self, frames: Iterable[pl.DataFrame]) -> list[Batch]:
         """Parts of the request as requests of their own."""
@@ -157,14 +174,14 @@ class Request(Struct, eq=False):
 
 
 class LazyTexts(list[str]):
-    """A column as a sequence of texts that is made only when somebody looks: on success nobody does."""
+    """A column of some frames as a sequence of texts that is made only when somebody looks: on success nobody does."""
 
-    def __init__(self, frame: pl.DataFrame, column: str) -> None:
+    def __init__(self, frames: Sequence[pl.DataFrame], column: str) -> None:
         super().__init__()
-        self.frame, self.column = frame, column
+        self.frames, self.column = frames, column
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.frame.get_column(self.column).to_list())
+        return chain.from_iterable(frame.get_column(self.column).to_list() for frame in self.frames)
 
     def __len__(self) -> int:
-        return self.frame.height
+        return sum(frame.height for frame in self.frames)

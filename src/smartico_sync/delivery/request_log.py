@@ -43,10 +43,13 @@ class RequestLog:
         self.counts = [0] * (len(BUCKETS_S) + 1)
         self._recent: dict[str, deque[SentRequest]] = {}
 
-    def note(self, request: Request, answer: Answer, decision: Decision, at_ms: int) -> None:
-        """A request was answered, or there was no answer."""
-        batch, pending = request.batch, request.pending
+    def count(self, answer: Answer) -> None:
+        """An answer took so long, or there was none."""
         self.counts[bisect_left(BUCKETS_S, answer.seconds)] += 1
+
+    def note(self, request: Request, answer: Answer, decision: Decision, at_ms: int) -> None:
+        """What a request held of one view, which was answered, or there was no answer."""
+        batch, pending = request.batch, request.pending
         self._recent.setdefault(pending.view, deque(maxlen=KEPT)).appendleft(
             SentRequest(
                 at_ms,

@@ -100,6 +100,7 @@ class Router:
             self.lock,
             workers=slots,
             batch_events=config.batch_events,
+            batch_bytes=config.batch_bytes,
             pauses_s=self.pauses_s,
             aliases=self.aliases,
         )

@@ -12,6 +12,7 @@ from smartico_sync.core.answer_errors import Refused
 from smartico_sync.core.events import BRAND
 from smartico_sync.core.reason_codes import UNKNOWN_BRAND
 from smartico_sync.delivery.circuit_breaker import EVERYTHING
+from smartico_sync.delivery.flight import verdicts_of
 from smartico_sync.errors import DeliveryError, DeliveryUnavailable, DeliveryUnknown
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ class Settlement:
             self.unanswered(request, verdict, answer)
         elif verdict.decision == "halt":
             self.halt(verdict)
-            self.dispatch.backlog.drop(request)
+            for each in self.landed(request):
+                self.dispatch.backlog.drop(each)
         else:
             self.answered(request, verdict, answer)
         self.dispatch.wake("all" if before and not self.dispatch.breaker.unavailable else "those who may start")
@@ -56,8 +58,32 @@ class Settlement:
         self.dispatch.breaker.answered()
         self.dispatch.batch_size.answered()
         slow = self.dispatch.slow
-        slow.answered(request.players if slow.asks_for_players(answer.seconds) else (), answer.seconds)
+        flight = self.landed(request)
+        players = (
+            [player for each in flight for player in each.players] if slow.asks_for_players(answer.seconds) else ()
+        )
+        slow.answered(players, answer.seconds)
         self.dispatch.answered_at = time.monotonic()
+        if len(flight) == 1:
+            self.judged(request, verdict)
+        elif verdict.decision == "bisect" or (verdict.decision == "brand" and not verdict.brands):
+            for each in flight:
+                each.trip = "again"
+                self.dispatch.backlog.player_order.back(each)
+        else:
+            for each, part in verdicts_of(flight, verdict):
+                self.judged(each, part)
+
+    def landed(self, request: Request) -> list[Request]:
+        """The requests that went in one body, each by itself again. Should they go again, it is in less company."""
+        flight = request.flight
+        for each in flight:
+            each.company = len(flight) // 2
+        request.companions = []
+        return flight
+
+    def judged(self, request: Request, verdict: Verdict) -> None:
+        """The API said what it makes of the events of one request."""
         if verdict.decision == "brand" or verdict.brands:
             self.unknown_brands(request, verdict)
             return
@@ -100,9 +126,11 @@ class Settlement:
         # What breaks the connection may be a front end that takes no request as large as this.
         if answer.outcome in ("timeout", "broken") and not request.pending.over:
             request.silences += 1
-            if self.dispatch.batch_size.silent(request.frame.height, request.silences):
+            height = sum(each.frame.height for each in request.flight)
+            if self.dispatch.batch_size.silent(height, request.silences):
                 request.silences = 0
-                self.dispatch.backlog.player_order.halve(request)
+                if not request.companions:
+                    self.dispatch.backlog.player_order.halve(request)
         pause = self.again(request, verdict.reason, answer.retry_after_s)
         if self.dispatch.breaker.lasting:
             self.client.drop_idle()  # the name may lead elsewhere by now
@@ -122,15 +150,19 @@ class Settlement:
             request=request.number,
             others=request.others,
         )
-        request.attempts, request.trip = request.attempts + 1, "again"
-        request.failed_at = request.failed_at or now
+        flight = self.landed(request)
+        for each in flight:
+            each.attempts, each.trip = each.attempts + 1, "again"
+            each.failed_at, each.place = each.failed_at or now, "waiting"
         self.last_error = reason
-        if request.pending.over:
-            self.dispatch.backlog.drop(request)
-        else:
-            self.dispatch.backlog.player_order.postpone(request, now + pause)
-            if not self.dispatch.breaker.unavailable:
-                self.dispatch.failed(request)
+        for each in flight:
+            if each.ahead:
+                continue
+            if each.pending.over:
+                self.dispatch.backlog.drop(each)
+                continue
+            self.dispatch.backlog.player_order.postpone(each, now + pause)
+            self.dispatch.failed(now, each)
         return pause
 
     def halt(self, verdict: Verdict) -> None:

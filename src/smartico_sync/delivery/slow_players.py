@@ -49,6 +49,10 @@ class SlowPlayers:
         if len(self.suspected) > MOST:
             self.suspected.clear()
 
+    def suspects(self, players: Collection[int]) -> bool:
+        """Whether one of them is suspected."""
+        return bool(self.suspected) and not self.suspected.keys().isdisjoint(players)
+
     def asks_for_players(self, seconds: float) -> bool:
         """Whether it matters whose request was answered after so long."""
         return bool(self.suspected) or seconds >= self.limit_s
