@@ -25,6 +25,7 @@ from smartico_sync.errors import (
     StateUnwritable,
 )
 from smartico_sync.state.group import Group
+from smartico_sync.state.postgresql import connection
 from smartico_sync.state.postgresql.dialect import translated
 from smartico_sync.state.postgresql.tables import SCHEMA
 from waiting import until
@@ -348,6 +349,37 @@ def test_a_member_waits_for_no_answer_that_never_comes(place, state_database, pr
         proxy.black_hole()
     proxy.mend()
     membership.leave()
+
+
+def test_what_need_not_wait_does_not(place, store):
+    """psycopg has steps that ask the server for nothing, a commit outside of a transaction for instance."""
+    store.database._connection.commit()
+    store.probe()
+
+
+@pytest.mark.slow
+def test_nobody_waits_for_ever_for_an_answer_that_is_lost(place, state_database, page, proxied, monkeypatch):
+    """While the lease is renewed by another connection, too: it may pass, and the next call goes its own way."""
+    proxy = proxied(state_database.server.port)
+    behind = replace(place, url=f"{place.url}&hostaddr=127.0.0.1&port={proxy.port}&password=admin")
+    with monkeypatch.context() as hasty:
+        hasty.setattr(connection, "PATIENCE", 0.005)
+        proxy.hole_after = 2_000  # amid the first start
+        with pytest.raises(StateUnwritable, match="no answer within"):
+            behind.open()
+    proxy.mend()
+    state_database.execute(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE")
+    with behind.open() as store:
+        store.begin("bets", "definition", "now", 2)
+        for ask in (store.sizes, lambda: store.commit(page(1))):
+            store.probe()
+            store.database._connection.patience_s = 0.05
+            proxy.black_hole()
+            with pytest.raises(StateUnwritable, match="no answer within"):
+                ask()
+            proxy.mend()
+        store.commit(page(1))
+        assert store.view("bets").head == Position("1", ("k1",))
 
 
 def test_a_broken_connection_is_made_anew(place, store, cut, page):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
-import threading
 from contextlib import contextmanager, suppress
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from smartico_sync.errors import ConfigError, DriverMissing, StateDamaged, StateError, StateUnwritable
@@ -22,12 +22,13 @@ except ModuleNotFoundError as missing:
 from smartico_sync.state.postgresql.tables import SCHEMA
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
-__all__ = ["UTF8", "abandon", "answered", "connect", "shown", "told"]
+__all__ = ["UTF8", "Answered", "abandon", "connect", "shown", "told"]
 
 CONNECT_S = 3  # a host that does not answer: the next of the list is tried
 SHARE = 0.4  # of the lease: what a pause may hold up; below half, so that two of them still end before it
+PATIENCE = 2  # leases: the server gives a statement up after one, so what takes longer has lost its answer
 
 # What passes by itself, or once a person has mended the server; anything else of the server is a mistake or damage.
 # 25P03, 25P04: a process that was paused within a transaction finds that the server has ended it.
@@ -45,11 +46,57 @@ def shown(url: str) -> str:
     return f"{scheme}://{place}"
 
 
-def connect(url: str, lease_s: float, name: str = "state") -> psycopg.Connection[Any]:
+class Answered(psycopg.Connection[Any]):
+    """A connection whose answers come within `patience_s` seconds, or it is closed; None: whenever they come.
+
+    A server that hangs, or what stands before it, still acknowledges what it is sent: TCP's own limits notice nothing.
+    """
+
+    patience_s: float | None = None
+
+    def wait(self, gen: Generator[Any, Any, Any], *more: Any, **named: Any) -> Any:
+        """Wait for what psycopg waits for. Raises psycopg.OperationalError where it does not come."""
+        if self.patience_s is None:
+            return super().wait(gen, *more, **named)
+        try:
+            return super().wait(within(self.patience_s, gen), *more, **named)
+        except NoAnswer:
+            self.close()  # what comes after all would be taken for the answer to something else
+            raise
+
+    @contextmanager
+    def unhurried(self) -> Iterator[None]:
+        """Wait for as long as it takes, meanwhile."""
+        usual, self.patience_s = self.patience_s, None
+        try:
+            yield
+        finally:
+            self.patience_s = usual
+
+
+class NoAnswer(psycopg.OperationalError):
+    """Nobody answered in time."""
+
+
+def within(seconds: float, steps: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+    """The steps of psycopg, as long as they may take. It has itself woken ten times a second, with a 0 where nothing came."""
+    end = monotonic() + seconds
+    try:
+        wanted = next(steps)
+        while True:
+            ready = yield wanted
+            if not ready and monotonic() > end:
+                raise NoAnswer(f"no answer within {seconds:g} s")
+            wanted = steps.send(ready)
+    except StopIteration as done:
+        return done.value
+
+
+def connect(url: str, lease_s: float, name: str = "state", patience: float | None = None) -> Answered:
     """Connect, in autocommit, with the tables' schema first. Raises ConfigError for a URL that is none, and psycopg's errors.
 
-    No wait is longer than a part of the lease: that of a statement, of an answer that does not come, of a transaction in which
-    nothing happens.
+    No wait is longer than a part of the lease: that of a statement, of a transaction in which nothing happens; `patience`: after how
+    many leases an answer that does not come is not waited for any longer, PATIENCE unless it is said.
     """
     try:
         given = conninfo_to_dict(url)
@@ -69,7 +116,8 @@ def connect(url: str, lease_s: float, name: str = "state") -> psycopg.Connection
         "application_name": f"smartico-sync {name}",
         "client_encoding": "utf8",  # else that of the database, and texts of one in SQL_ASCII come as bytes
     }
-    connection = psycopg.connect(make_conninfo("", **(usual | given)), autocommit=True, prepare_threshold=None)
+    connection = Answered.connect(make_conninfo("", **(usual | given)), autocommit=True, prepare_threshold=None)
+    connection.patience_s = lease_s * (patience or PATIENCE)
     try:
         connection.execute(
             f"SET search_path = {SCHEMA}; SET statement_timeout = {ms}; SET lock_timeout = {ms}; "
@@ -86,21 +134,6 @@ def abandon(connection: psycopg.Connection[Any]) -> None:
     """Let whoever waits for an answer on this connection have an error at once."""
     with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.pgconn.socket)) as wire:
         wire.shutdown(socket.SHUT_RDWR)
-
-
-@contextmanager
-def answered(connection: psycopg.Connection[Any], seconds: float) -> Iterator[None]:
-    """Let what waits for an answer on this connection have an error after so many seconds.
-
-    A server that hangs, or what stands before it, still acknowledges what it is sent: TCP's own limits notice nothing.
-    """
-    timer = threading.Timer(seconds, abandon, (connection,))
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
 
 
 @contextmanager

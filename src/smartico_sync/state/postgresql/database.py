@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from smartico_sync.state.database import Access
     from smartico_sync.state.key_file import KeyFile, SecretPlace
     from smartico_sync.state.open_state import Care
+    from smartico_sync.state.postgresql.connection import Answered
     from smartico_sync.state.postgresql.first_start import Wish
     from smartico_sync.state.postgresql.lease import Lease
     from smartico_sync.state.statements import Statements
@@ -53,11 +54,11 @@ class PostgresqlDatabase:
     """
 
     def __init__(
-        self, wish: Wish, path: Path, key: KeyFile, connection: psycopg.Connection[Any], lease: Lease | None
+        self, wish: Wish, path: Path, key: KeyFile, connection: Answered, lease: Lease | None
     ) -> None:
         self.path, self.key = path, key
         self._wish = wish
-        self._connection: psycopg.Connection[Any] | None = connection
+        self._connection: Answered | None = connection
         self._lease = lease
         self._tokens = (
             {lease.token} if lease else set()
@@ -145,7 +146,10 @@ class PostgresqlDatabase:
                 steps.run(f"BEGIN;{self._fence(steps, token)}{alone}", self._lost)
                 if care == "patient":
                     connection.execute("SET LOCAL statement_timeout = 0")
-                yield steps
+                    with connection.unhurried():
+                        yield steps
+                else:
+                    yield steps
                 self._tokens.add(token)
                 connection.execute("COMMIT")
             except BaseException:
@@ -185,7 +189,7 @@ class PostgresqlDatabase:
         names = list(self._lease.names)
         return required(steps.bound(FENCE, (to, names, list(self._tokens))), "lost", len(names))
 
-    def _live(self) -> psycopg.Connection[Any]:
+    def _live(self) -> Answered:
         """The connection; a new one where the last one broke, after which nothing that was sent on it can happen any more."""
         if self.lost_because:
             raise self._lost()
@@ -277,7 +281,8 @@ def snapshot(wish: Wish) -> Iterator[Steps]:
     """Lend a connection of its own, to read for as long as it takes what belongs together; commits do not wait."""
     with told(wish.url), closing(connect(wish.url, wish.lease_s, "copy")) as connection:
         connection.execute(SNAPSHOT)
-        yield Steps(connection)
+        with connection.unhurried():
+            yield Steps(connection)
 
 
 def doubt(steps: Steps, lease: Lease) -> None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from smartico_sync.state.group import First, Group
+    from smartico_sync.state.postgresql.connection import Answered
     from smartico_sync.state.postgresql.lease import Lease, Who
     from smartico_sync.state.postgresql.statements import Steps
 
@@ -81,7 +82,7 @@ def looked_at(connection: psycopg.Connection[Any], wish: Wish) -> KeyFile:
     return identity(connection, wish)
 
 
-def taken(connection: psycopg.Connection[Any], wish: Wish) -> tuple[KeyFile, Lease]:
+def taken(connection: Answered, wish: Wish) -> tuple[KeyFile, Lease]:
     """The identity of a state that this member holds from now on. Raises StateLocked and what `ready` raises."""
     key = ready(connection, wish)
     held = lease.take(connection, wish.groups, wish.lease_s, version=VERSION, who=wish.who)
@@ -90,7 +91,7 @@ def taken(connection: psycopg.Connection[Any], wish: Wish) -> tuple[KeyFile, Lea
     return key, held
 
 
-def ready(connection: psycopg.Connection[Any], wish: Wish) -> KeyFile:
+def ready(connection: Answered, wish: Wish) -> KeyFile:
     """The identity of a state whose tables are there, and are those of this version. Raises what `looked_at` raises, and StateLocked."""
     there, read_only = connection.execute(THERE).fetchone() or (False, False)
     if read_only:
@@ -203,7 +204,7 @@ def steps(version: int, migrations: Sequence[Sequence[str]]) -> list[str]:
 
 
 def migrate(
-    connection: psycopg.Connection[Any],
+    connection: Answered,
     version: int,
     wish: Wish,
     migrations: Sequence[Sequence[str]] = MIGRATIONS,
@@ -215,7 +216,8 @@ def migrate(
     as_read = f"SELECT required((SELECT number FROM version) = {version}, 'moved')"  # noqa: S608 - a number
     message = [*ALONE, as_read, *steps(version, migrations)]
     try:
-        psycopg.ClientCursor(connection).execute(";".join(message).encode())
+        with connection.unhurried():
+            psycopg.ClientCursor(connection).execute(";".join(message).encode())
     except psycopg.Error as error:
         if error.sqlstate != lease.REFUSED:
             raise

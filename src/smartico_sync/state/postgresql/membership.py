@@ -15,18 +15,20 @@ from smartico_sync.errors import ConfigError
 from smartico_sync.state.fair_share import Member, Seat
 from smartico_sync.state.group import LaneHolder
 from smartico_sync.state.postgresql import first_start
-from smartico_sync.state.postgresql.connection import answered, connect, told
+from smartico_sync.state.postgresql.connection import connect, told
 from smartico_sync.state.postgresql.lease import LIVE, look
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
+    from smartico_sync.state.postgresql.connection import Answered
     from smartico_sync.state.postgresql.first_start import Wish
     from smartico_sync.state.postgresql.lease import Holder
 
 __all__ = ["Membership", "Seen", "look_around", "present", "want"]
 
 RESTS = "rests "  # before the hash of a group that its member leaves to others
+BEAT = 1  # leases: a member that hears nothing for longer is gone for the others
 FORGOTTEN_S = 3600  # who was gone for longer is no news
 HERE = """INSERT INTO member (id, name, since, expires, groups, views)
 VALUES (%s, %s, clock_timestamp(), clock_timestamp() + %s * interval '1 s', %s, %s)
@@ -70,15 +72,15 @@ class Seen(Struct, frozen=True):
 class Membership:
     """A member that is there until `leave`, or until it says nothing for the time of a lease. For one thread."""
 
-    def __init__(self, wish: Wish, connection: psycopg.Connection[Any]) -> None:
+    def __init__(self, wish: Wish, connection: Answered) -> None:
         self._wish = wish
-        self._connection: psycopg.Connection[Any] | None = connection
+        self._connection: Answered | None = connection
 
     @classmethod
     def join(cls, wish: Wish) -> Membership:
         """Make the tables where they are not there, or are older. Raises StateError."""
         with told(wish.url):
-            connection = connect(wish.url, wish.lease_s, "member")
+            connection = connect(wish.url, wish.lease_s, "member", BEAT)
             try:
                 first_start.ready(connection, wish)
                 connection.execute(FORGET.encode())
@@ -95,17 +97,15 @@ class Membership:
         """
         with told(self._wish.url):
             if self._connection is None or self._connection.closed:
-                self._connection = connect(self._wish.url, self._wish.lease_s, "member")
-                with answered(self._connection, self._wish.lease_s):
-                    first_start.ready(self._connection, self._wish)
+                self._connection = connect(self._wish.url, self._wish.lease_s, "member", BEAT)
+                first_start.ready(self._connection, self._wish)
             who, cursor = self._wish.who, psycopg.ClientCursor(self._connection)
             told_groups = {name: RESTS * (name in resting) + digest for name, digest in groups.items()}
             views = {group.name: group.views for group in self._wish.groups if group.name in groups}
             given = (who.id, who.name, self._wish.lease_s, json.dumps(told_groups), json.dumps(views))
             try:
-                with answered(self._connection, self._wish.lease_s):
-                    cursor.execute(HERE, given)
-                    return look_around(self._connection)
+                cursor.execute(HERE, given)
+                return look_around(self._connection)
             except psycopg.Error:
                 self._connection.close()
                 raise
@@ -114,7 +114,7 @@ class Membership:
         """Whether one of these groups was let go, taken or promised since that was seen, or is free; one short statement. Raises StateError."""
         if self._connection is None or self._connection.closed:
             return True
-        with told(self._wish.url), answered(self._connection, self._wish.lease_s):
+        with told(self._wish.url):
             rows = psycopg.ClientCursor(self._connection).execute(GLANCE).fetchall()
         found = {name: (live, wanted) for name, live, wanted in rows if name in groups}
         before = {each.name: (each.live, each.wanted) for each in seen.holders if each.name in groups}
