@@ -203,6 +203,21 @@ def test_a_member_that_sees_nothing_says_so(cluster, members, monkeypatch):
     monkeypatch.undo()
 
 
+def test_a_state_that_hangs_is_told_at_once(cluster, members, monkeypatch):
+    """Not only when the lease is over: whoever looks learns within seconds what this member waits for."""
+    one = members(cluster(TOKENS[:1], 60), "one")
+    monkeypatch.setattr("smartico_sync.daemon.member.SILENT_S", 0.0)
+    told = []
+    monkeypatch.setattr(one._membership, "moved", lambda *_: told.append(one.status()))
+    one._moved()
+    (finding,) = told[0].findings
+    assert (finding.severity, finding.subject) == ("warning", "state")
+    assert "does not answer for now" in finding.message
+    assert with_cluster(Health("alive", "delivering", ()), told[0]).findings == (finding,)
+    assert not one.status().findings
+    monkeypatch.undo()
+
+
 def test_a_player_is_forgotten_by_a_member_that_has_every_group(cluster, members):
     """Where others have views of it nothing is begun, and what is said leads there."""
     pair = cluster(TOKENS[:2], 60)

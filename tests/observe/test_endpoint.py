@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
+import threading
 from types import SimpleNamespace
 
 import httpx
@@ -12,8 +13,9 @@ import pytest
 from observe.conftest import at, facts
 from smartico_sync.errors import StateLocked
 from smartico_sync.observe import endpoint as endpoints
-from smartico_sync.observe import server
+from smartico_sync.observe import glance, server
 from smartico_sync.observe.endpoint import Endpoint
+from smartico_sync.observe.glance import Glance
 from smartico_sync.observe.server import MOST_CONNECTIONS, Access, listening
 from smartico_sync.observe.status_board import StatusBoard
 from waiting import until
@@ -180,3 +182,27 @@ def test_a_start_that_waits_is_life(serving):
     assert get(endpoint, "/healthz").status_code == 200
     assert get(endpoint, "/readyz").status_code == 503
     assert get(endpoint, "/readyz").json()["findings"][0]["message"] == "it is in use"
+
+
+def test_nobody_who_looks_waits_for_a_state_that_hangs(serving, monkeypatch):
+    """Metrics, status and pages are answered from what is known: the size as it was last, and one question is under way."""
+    endpoint, mended, asked = serving(), threading.Event(), []
+    mended.set()
+
+    def sizes():
+        asked.append(1)
+        mended.wait()
+        return SimpleNamespace(bytes=50, free_bytes=5)
+
+    endpoint.sizes = Glance(sizes)
+    assert "smartico_sync_state_bytes 50" in get(endpoint).text
+    mended.clear()
+    monkeypatch.setattr(glance, "MOMENT_S", 0.01)
+    endpoint.dead_letters = lambda _: mended.wait() or ()
+    (view,) = endpoint.board.views()
+    for _ in range(3):
+        assert "smartico_sync_state_bytes 50" in get(endpoint).text
+        assert get(endpoint, "/status.json").json()["state"] == {"bytes": 50, "free_bytes": 5}
+        assert get(endpoint, f"/views/{view.name}").status_code == 200
+    assert len(asked) == 2
+    mended.set()

@@ -27,7 +27,7 @@ def be_asked(
 ) -> None:
     """Answer commands, until the end."""
     if endpoint is not None:
-        endpoint.notes = reports.notes
+        endpoint.notes, endpoint.sizes = reports.notes, reports.sizes
     loops = {loop.name: loop for loop in parts.loops}
     operations = Operations(parts.store, loops, scheduler.backfills)
     reload = reports.reload.ask if reports.reload else no_reload

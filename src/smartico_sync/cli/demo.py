@@ -26,6 +26,7 @@ from smartico_sync.demo.casino import LiveCasino
 from smartico_sync.demo.publisher import Publisher, topics_yaml
 from smartico_sync.demo.replica import create, expected, views_yaml
 from smartico_sync.errors import ConfigError, ExitCode
+from smartico_sync.observe.glance import Glance
 from smartico_sync.observe.logs import configure
 from smartico_sync.pii.keys import new_key
 from smartico_sync.sandbox.api import Sandbox
@@ -80,7 +81,8 @@ def demo(*, duration: str | None, listen: str, api: str, source: str, broker: st
         script = (casino, sandbox, scheduler, replica, *ends)
         director = threading.Thread(target=direct, args=script, name="director", daemon=True)
         director.start()
-        serve(scheduler, parts, endpoint, "forever", stack, Reports(parts, None, None, now_ms()))
+        reports = Reports(parts, None, None, now_ms(), Glance(parts.store.sizes))
+        serve(scheduler, parts, endpoint, "forever", stack, reports)
         casino.stop()
         return int(told(expected(replica), sandbox, "finished" if seconds is not None else "interrupted"))
 

@@ -17,6 +17,7 @@ from smartico_sync.daemon.service_manager import ServiceManager
 from smartico_sync.daemon.wiring import board_of, endpoint_of
 from smartico_sync.errors import SyncError
 from smartico_sync.observe.alerts import Alerts
+from smartico_sync.observe.glance import Glance
 from smartico_sync.observe.health import assess
 from smartico_sync.observe.journal import Journal
 from smartico_sync.tracking.clocks import now_ms
@@ -86,6 +87,6 @@ def work_alone(
     with ExitStack() as stack:
         parts = start.until(partial(assembled, configuration, base, stack, board))
         scheduler = Scheduler(parts.loops, parts.store, configuration, reload.begin(configuration))
-        reports = Reports(parts, reload, alerts, now_ms(), journal.dated)
+        reports = Reports(parts, reload, alerts, now_ms(), Glance(parts.store.sizes), journal.dated)
         ending.code = serve(scheduler, parts, endpoint, "forever", stack, reports, journal)
     return reload.following()

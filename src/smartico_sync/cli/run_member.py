@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -19,6 +19,7 @@ from smartico_sync.daemon.reload import tried
 from smartico_sync.daemon.state_place import state_place
 from smartico_sync.errors import StateError
 from smartico_sync.observe.cluster_status import with_cluster
+from smartico_sync.observe.glance import Glance
 from smartico_sync.observe.health import assess
 from smartico_sync.observe.status_document import status_document
 from smartico_sync.state.place import ServerPlace
@@ -113,6 +114,7 @@ class Attendance:
     ) -> None:
         self.member, self.reload, self.endpoint, self.notes, self.dated = member, reload, endpoint, notes, dated
         self.started_ms = now_ms()
+        self.sizes = Glance(self.size)
         self.control: Control | None = None
 
     def look(self) -> None:
@@ -156,7 +158,7 @@ class Attendance:
         """How the connections that are used here are protected."""
         return {name: words for part in self.member.parts() for name, words in part.sources.items()}
 
-    def sizes(self) -> StateSizes | None:
+    def size(self) -> StateSizes | None:
         """How large the state is; None where this member works with nothing of it."""
         parts = self.member.parts()
         return parts[0].store.sizes() if parts else None
@@ -176,9 +178,8 @@ class Attendance:
         (health, views), destinations, cluster = self.health(), self.destinations(), self.member.status()
         document = status_document(views, destinations, self.dated(health), started_ms=self.started_ms, now_ms=now_ms())
         connections = [{"name": name, "connection": words} for name, words in self.sources().items() if words]
-        with suppress(StateError):
-            if sizes := self.sizes():
-                document["state"] = to_builtins(sizes)
+        if sizes := self.sizes.answer():
+            document["state"] = to_builtins(sizes)
         return {**document, "sources": connections, "cluster": to_builtins(cluster)}
 
 

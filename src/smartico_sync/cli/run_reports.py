@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from smartico_sync.daemon.wiring import Parts
     from smartico_sync.observe.alerts import Alerts
     from smartico_sync.observe.finding import Finding
+    from smartico_sync.observe.glance import Glance
     from smartico_sync.observe.health import Health
     from smartico_sync.observe.view_status import ViewStatus
+    from smartico_sync.state.database import StateSizes
 
 __all__ = ["Reports", "notes_of", "tell", "tell_configuration", "tell_outcome"]
 
@@ -39,6 +41,7 @@ class Reports(Struct, frozen=True):
     reload: Reload | None
     alerts: Alerts | None
     started_ms: int
+    sizes: Glance[StateSizes]
     dated: Callable[[Health], Health] = as_it_is
 
     def notes(self) -> Sequence[Finding]:
@@ -61,7 +64,7 @@ class Reports(Struct, frozen=True):
         health, parts = self.dated(health), self.parts
         told = status_document(views, parts.delivery.status(), health, started_ms=self.started_ms, now_ms=now_ms())
         connections = [{"name": name, "connection": words} for name, words in parts.sources.items() if words]
-        return {**told, "sources": connections, "state": to_builtins(parts.store.sizes())}
+        return {**told, "sources": connections, "state": to_builtins(self.sizes.answer() or {})}
 
 
 def notes_of(reload: Reload | None, alerts: Alerts | None) -> list[Finding]:

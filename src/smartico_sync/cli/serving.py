@@ -58,8 +58,7 @@ def serve(
     where = "no status page"
     if endpoint is not None:
         endpoint.destinations, endpoint.starting = parts.delivery.status, "no"
-        endpoint.sources, endpoint.sizes = parts.sources, parts.store.sizes
-        endpoint.dead_letters = parts.store.newest_dead_letters
+        endpoint.sources, endpoint.dead_letters = parts.sources, parts.store.newest_dead_letters
         where = endpoint.url
     if reports is not None:
         from smartico_sync.cli.commanded import be_asked  # noqa: PLC0415 - `--once` answers nobody

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["Member"]
 
 BEATS = 3  # in the time of a lease
+SILENT_S = 2.0  # for an answer of the state: it comes within milliseconds, unless something is wrong
 # How soon it is noticed that a group was let go; with the beats of a lease of 10 s two statements a second.
 GLANCE_S = 1.5
 SILENT = "check that its server, and what stands before it, do not hang; this member goes on by itself"
@@ -295,12 +296,16 @@ class Member:
         """What is not as it should be."""
         found = []
         asking_s = time.monotonic() - (self._asked_at or math.inf)
-        if not fresh and (self._trouble is not None or asking_s >= self.place.lease_s / BEATS):
+        if not fresh and (self._trouble is not None or asking_s >= min(SILENT_S, self.place.lease_s / BEATS)):
             silent = (
                 f"the state {self.place} does not answer: this member neither sees the others nor takes anything over"
             )
             trouble = self._trouble or StateError(silent, hint=SILENT)
             found.append(Finding("critical", "state", trouble.message, trouble.hint, code="cluster"))
+        elif fresh and asking_s >= SILENT_S:
+            found.append(
+                Finding("warning", "state", f"the state {self.place} does not answer for now", SILENT, code="cluster")
+            )
         for name, other in (self._plan.refused if self._plan else {}).items():
             told = f"group {name}: {other} was there before, with other views than this configuration has"
             found.append(Finding("warning", "state", told, ANSWERS, code="cluster"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 import time
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -14,8 +13,9 @@ from msgspec import to_builtins
 from msgspec.structs import replace
 
 from smartico_sync import __version__
-from smartico_sync.errors import StateError, StateHeld
+from smartico_sync.errors import StateHeld
 from smartico_sync.observe.cluster_status import with_cluster
+from smartico_sync.observe.glance import Glance
 from smartico_sync.observe.health import Finding, Health, as_it_is, assess
 from smartico_sync.observe.logs import dropped_lines
 from smartico_sync.observe.server import Access, Server, listening
@@ -75,8 +75,9 @@ class Endpoint:
     ) -> None:
         self.listen, self.board, self.destinations, self.access = listen, board, destinations, access
         self.sources: Mapping[str, str] = {}
-        self.sizes: Callable[[], Sizes | None] | None = None
+        self.sizes: Glance[Sizes] | None = None
         self.dead_letters: Callable[[str], Sequence[DeadLetter]] = no_dead_letters
+        self.letters: dict[str, Glance[Sequence[DeadLetter]]] = {}  # of the views whose page was looked at
         self.started_ms = time.time_ns() // 1_000_000
         self.starting: Starting = "no"
         self.waits_for: SyncError | None = None
@@ -95,7 +96,7 @@ class Endpoint:
         """A configuration begins: nothing is known yet of its connections and its state."""
         self.board, self.notes, self.dated, self.starting, self.waits_for = board, notes, dated, "yes", None
         self.destinations, self.sources, self.sizes = tuple, {}, None
-        self.dead_letters, self.cluster = no_dead_letters, lambda: None
+        self.dead_letters, self.letters, self.cluster = no_dead_letters, {}, lambda: None
 
     @property
     def url(self) -> str:
@@ -198,19 +199,14 @@ class Endpoint:
         view = next((view for view in views if view.name == name), None)
         if view is None:
             return 404, HTML, no_view_page(__version__, now_ms).encode()
-        try:
-            dead_letters = self.dead_letters(name)
-        except (StateError, OSError, sqlite3.Error):
-            dead_letters = ()  # its disk is in trouble, and the page says so where it can
+        letters = self.letters.setdefault(name, Glance(lambda: self.dead_letters(name)))
+        dead_letters = letters.answer() or ()
         health = self.dated(assess([view], destinations))
         return 200, HTML, view_page(view, health, destinations, dead_letters, __version__, now_ms).encode()
 
     def state(self) -> dict[str, int]:
         """How large the state is, in bytes; nothing while its disk is in trouble."""
-        try:
-            sizes = self.sizes() if self.sizes is not None else None
-        except (StateError, OSError, sqlite3.Error):
-            return {}
+        sizes = self.sizes.answer() if self.sizes is not None else None
         return {} if sizes is None else {"bytes": sizes.bytes, "free_bytes": sizes.free_bytes}
 
     def close(self) -> None:

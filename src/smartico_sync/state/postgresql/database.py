@@ -53,9 +53,7 @@ class PostgresqlDatabase:
     happen: the fence has another token.
     """
 
-    def __init__(
-        self, wish: Wish, path: Path, key: KeyFile, connection: Answered, lease: Lease | None
-    ) -> None:
+    def __init__(self, wish: Wish, path: Path, key: KeyFile, connection: Answered, lease: Lease | None) -> None:
         self.path, self.key = path, key
         self._wish = wish
         self._connection: Answered | None = connection
