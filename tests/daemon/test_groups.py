@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import threading
 import time
 from collections import Counter
@@ -159,6 +160,40 @@ def test_a_member_with_other_views_takes_nothing(cluster, members):
     one.stopping.set()
     one.forever()
     looked([two], lambda: pair.holders() == {"lions": "two"})
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda text: re.sub(r"(pii:\n  key: ).*", rf"\g<1>{new_key()}", text), True),
+        (lambda text: text.replace("pii:\n", "pii:\n  properties: [user_email]\n"), True),
+        (lambda text: text.replace("sources:\n  db:\n", "sources:\n  db:\n    timezone: Europe/Malta\n"), True),
+        (
+            lambda text: text.replace(
+                "sources:\n  db:\n", "sources:\n  db:\n    options: {options: -csearch_path=other}\n"
+            ),
+            True,
+        ),
+        (
+            lambda text: re.sub(r"postgresql://reader:[^@]*@127.0.0.1", "postgresql://other:secret@replica-2", text),
+            False,
+        ),
+    ],
+    ids=["key", "properties", "timezone", "options", "its own replica and login"],
+)
+def test_a_member_that_makes_other_events_of_a_view_takes_nothing(operator, change, told):
+    """By another `pii:` or `sources:` alone, too; each may have a replica and a login of its own. No secret is in what they compare."""
+    operator.configure(
+        "postgresql://reader:hush@127.0.0.1:5432/casino", VIEW.format("deposits"), brands="{deposits: {token: t}}"
+    )
+    (operator.home / "state.key").write_text(new_key())
+    there = "state: postgresql://a@b/c\ncluster: {key_file: state.key}"
+    text = operator.config.read_text().replace("state: ./state/sync.db", there)
+    digests = []
+    for each in (text, change(text)):
+        operator.config.write_text(each)
+        digests.append([group.digest for group in state_place(load(operator.config), operator.home).groups])
+    assert (digests[0] != digests[1]) == told
 
 
 def test_a_member_that_groups_the_views_otherwise_takes_none_of_them(cluster, members):

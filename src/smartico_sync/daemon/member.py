@@ -307,7 +307,7 @@ class Member:
                 Finding("warning", "state", f"the state {self.place} does not answer for now", SILENT, code="cluster")
             )
         for name, other in (self._plan.refused if self._plan else {}).items():
-            told = f"group {name}: {other} was there before, with other views than this configuration has"
+            told = f"group {name}: {other} was there before, with other views than this configuration has, or another `sources:` or `pii:` for them"
             found.append(Finding("warning", "state", told, ANSWERS, code="cluster"))
         skew = self._seen.skew_s
         if abs(skew) >= SKEW_S:

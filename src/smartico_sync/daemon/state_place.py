@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from smartico_sync.catalogue.engines import STATE_SERVER
 from smartico_sync.config.secret_files import read_secret
 from smartico_sync.config.shared_topics import shared_views
+from smartico_sync.config.source_checks import engine_of
 from smartico_sync.config.state_checks import is_server
 from smartico_sync.config.token_groups import token_groups
 from smartico_sync.errors import ConfigError, SecretsMissing
@@ -16,10 +17,9 @@ from smartico_sync.state.group import Group
 from smartico_sync.state.place import FilePlace, Place, ServerPlace
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
-    from smartico_sync.config.models import Configuration, View
+    from smartico_sync.config.models import Configuration
     from smartico_sync.config.token_groups import TokenGroup
 
 __all__ = ["secret_in", "server_at", "state_place"]
@@ -44,22 +44,36 @@ def server_at(url: str, secret: bytes, configuration: Configuration) -> ServerPl
     """A state in a database, for a member with this configuration."""
     _, _, rest = url.partition("://")
     cluster, shared = configuration.cluster, shared_views(configuration)
-    groups = tuple(group_of(each, shared) for each in token_groups(configuration))
+    groups = tuple(group_of(each, shared, configuration, secret) for each in token_groups(configuration))
     return ServerPlace(f"{STATE_SERVER.scheme}://{rest}", secret, cluster.lease / 1000, groups, cluster.member or "")
 
 
-def group_of(group: TokenGroup, shared: frozenset[str]) -> Group:
+def group_of(group: TokenGroup, shared: frozenset[str], configuration: Configuration, secret: bytes) -> Group:
     """The group as the state knows it; `shared`: views that members read together."""
     names = tuple(view.name for view in group.views)
     mine = shared.intersection(names)
     budget: Literal["own", "shared"] = "shared" if mine else "own"
-    return Group(group.name, names, views_digest(group.views, mine), budget=budget)
+    return Group(group.name, names, digest_of(group, mine, configuration, secret), budget=budget)
 
 
-def views_digest(views: Sequence[View], shared: frozenset[str] = frozenset()) -> str:
-    """A hash of configured views, and which of them are shared: members of one group have the same."""
-    told = [view.model_dump_json() for view in views] + [f"shared {name}" for name in shared]
-    return hashlib.blake2b("\n".join(sorted(told)).encode(), digest_size=8).hexdigest()
+def digest_of(group: TokenGroup, shared: frozenset[str], configuration: Configuration, secret: bytes) -> str:
+    """A keyed hash of what a group reads and of what it makes of it: members of one group have the same.
+
+    Its views, and which of them are shared; of their sources what tells one from another, but not its servers and its login, which may be
+    each machine's own; how personal data is protected, and under which key; what Smartico calls its brands.
+    """
+    told = [view.model_dump_json() for view in group.views] + [f"shared {name}" for name in shared]
+    for name in {view.source for view in group.views}:
+        source = configuration.sources[name]
+        engine, url = engine_of(source.url), source.url.get_secret_value().partition("://")[2]
+        _, _, database = url.rpartition("@")[2].partition("/")
+        read = (engine and engine.scheme, database, sorted(source.options.items()), source.timezone, source.group)
+        told.append(f"source {name} {read}")
+    pii = configuration.pii
+    key = pii.key.get_secret_value() if pii.mode == "encrypt" and pii.key else ""
+    told.append(f"pii {pii.model_dump_json(exclude={'key', 'key_file'})} {key}")
+    told += [f"brand {name} {configuration.smartico.brands[name].alias}" for name in group.brands]
+    return hashlib.blake2b("\n".join(sorted(told)).encode(), digest_size=8, key=secret).hexdigest()
 
 
 def state_secret(configuration: Configuration, base: Path) -> bytes | None:

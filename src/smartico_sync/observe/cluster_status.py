@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ClusterStatus", "GroupStatus", "MemberStatus", "lane_lines", "with_cluster"]
 
-ANSWERS = "give all members the same `views:`; until then the others work with it"
+ANSWERS = "give all members the same `views:`, `sources:` and `pii:`; until then the others work with it"
 
 
 class GroupStatus(Struct, frozen=True):

@@ -128,8 +128,8 @@ def locked(connection: psycopg.Connection[Any], wish: Wish) -> StateHeld:
         other.configuration != mine.get(other.name, other.configuration) or lease.overlaps(other, wish.groups)
     ):
         return StateHeld(
-            f"{part}the state {shown(wish.url)} is held by {who}, with other views than this configuration has",
-            hint="give all members the same `views:`; this one stands by until the other ends, and then goes by its own",
+            f"{part}the state {shown(wish.url)} is held by {who}, with other views than this configuration has, or another `sources:` or `pii:` for them",
+            hint="give all members the same `views:`, `sources:` and `pii:`; this one stands by until the other ends, and then goes by its own",
         )
     return StateHeld(
         f"{part}the state {shown(wish.url)} is held by {who}",
