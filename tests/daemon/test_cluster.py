@@ -142,6 +142,12 @@ def test_a_member_that_stands_by_answers_its_operator(shared, postgresql):
         assert "is held by one, and this member stands by" in refused.stderr
     works.kill()
     works.wait()
+    named(operator, "one")
+    refused = operator.sync("watermark", "rewind", "deposits", "--to", "first", "--yes")
+    assert (
+        "does not answer" not in refused.stderr
+    )  # the daemon of this machine was killed: the lease is what is waited for
+    named(operator, "two")
     until(lambda: operator.sync("status").stdout.startswith("delivering"))
     assert operator.sync("state", "backup", "x.db").returncode == 0
     stands.terminate()

@@ -171,3 +171,15 @@ def test_the_service_manager_hears_that_the_daemon_turns(tmp_path):
         assert [wire.recv(100), wire.recv(100)] == [b"READY=1", b"STOPPING=1"]
     with ServiceManager(lambda: True, {}):
         pass
+
+
+@pytest.mark.parametrize("words", [["reload"], ["log-level", "debug"]], ids=" ".join)
+def test_a_daemon_that_was_killed_is_none(operator, words):
+    """The socket that it left behind leads nobody to look for whom the state is held by."""
+    operator.configure("sqlite:///replica.db", f"  - {VIEW % ''}\n")
+    (operator.home / "state").mkdir()
+    with socket.socket(socket.AF_UNIX) as killed:
+        killed.bind(str(operator.home / "state" / "sync.db.sock"))
+    asked = operator.sync(*words)
+    assert asked.returncode == 2
+    assert "no daemon works with" in asked.stderr

@@ -13,7 +13,6 @@ from smartico_sync.cli.output import echo, print_json
 from smartico_sync.daemon import asking
 from smartico_sync.errors import ConfigError
 from smartico_sync.observe.logs import LEVELS
-from smartico_sync.state.key_file import is_there
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,7 +34,7 @@ def log_level(level: str | None, duration: str | None, path: Path, as_json: bool
     seconds = seconds_of(duration)
     if seconds is not None and level is None:
         raise click.UsageError("--for needs a level: smartico-sync log-level debug --for 10m")
-    if not is_there(asking.socket_path(context.state.path)):
+    if not asking.listens(context.state.path):
         raise ConfigError(f"no daemon works with {context.state}", hint=f"smartico-sync run --config {path}")
     found = asking.ask(context.state.path, "log-level", {"level": level, "seconds": seconds})
     if as_json:

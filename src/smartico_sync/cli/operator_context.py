@@ -110,7 +110,7 @@ class OperatorContext(Configured):
         try:
             store = self.state.open()
         except StateLocked:
-            if isinstance(self.state, ServerPlace) and not asking.socket_path(self.state.path).exists():
+            if isinstance(self.state, ServerPlace) and not asking.listens(self.state.path):
                 raise  # it is another machine's
             return asking.ask(self.state.path, name, arguments, plan=plan)
         with store:

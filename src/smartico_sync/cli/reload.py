@@ -12,7 +12,6 @@ from smartico_sync.cli.output import echo, print_json
 from smartico_sync.daemon import asking
 from smartico_sync.daemon.reload import RESTART
 from smartico_sync.errors import ConfigError
-from smartico_sync.state.key_file import is_there
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +29,7 @@ def reload(path: Path, as_json: bool) -> None:
     restart, and so does a variable of the environment that is not from `secrets.env`. SIGHUP does the same.
     """
     context = OperatorContext(path)
-    if not is_there(asking.socket_path(context.state.path)):
+    if not asking.listens(context.state.path):
         raise ConfigError(
             f"no daemon works with {context.state}",
             hint=f"smartico-sync run --config {path}; where one runs already, `state:` was changed: set it back, or restart that one",

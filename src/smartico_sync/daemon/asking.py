@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-__all__ = ["LOOK_S", "DaemonHangs", "answered", "ask", "short", "socket_path"]
+__all__ = ["LOOK_S", "DaemonHangs", "answered", "ask", "listens", "short", "socket_path"]
 
 LOOK_S = 15.0  # a daemon that is busy lets somebody look sooner
 PATIENCE_S = 90.0  # longer than the daemon's own, so that it is the daemon that says what became of it
@@ -34,6 +34,19 @@ def answered(state: Path) -> bool:
             wire.connect(path)
     except OSError:
         return False
+    return True
+
+
+def listens(state: Path) -> bool:
+    """Whether a daemon listens there, also one that lets this user not in; the socket of one that was killed stays behind."""
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as wire, short(socket_path(state)) as path:
+            wire.settimeout(LOOK_S)
+            wire.connect(path)
+    except (FileNotFoundError, ConnectionRefusedError):
+        return False
+    except OSError:
+        return True
     return True
 
 

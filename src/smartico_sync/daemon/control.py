@@ -55,8 +55,11 @@ class Handler(socketserver.StreamRequestHandler):
         """Do what is asked."""
         what, result = "nothing", "done"
         plan: dict[str, str] = {}
+        line = self.rfile.readline(LONGEST)
+        if not line:
+            return  # somebody looked whether anybody listens
         try:
-            request = json.loads(self.rfile.readline(LONGEST))
+            request = json.loads(line)
             what = told(request)
             if request.get("plan"):
                 plan["plan"] = "; ".join(request["plan"])
