@@ -62,8 +62,10 @@ def test_there_and_back_again(filled, server_place, tmp_path, rows):
     counts = move(here, there)
     assert (counts["profile"], counts["letter"], counts["told_name"], counts["body"]) == (2, 2, 1, 1)
     assert counts["outbox"] == 1
-    with pytest.raises(StateMissing, match="is gone"):
+    with pytest.raises(StateMissing, match="is gone") as left:
         here.open()
+    assert "`smartico-sync state move` took it into a database" in left.value.message
+    assert "state new" not in left.value.hint  # which would send everything again
     with there.open() as store:
         assert told(store) == before
         assert store.commit(Commit("bets", 6, ledger=rows([7], [7]))) == 2
@@ -77,6 +79,20 @@ def test_there_and_back_again(filled, server_place, tmp_path, rows):
     move(back, there)
     with there.open() as store:
         assert told(store) == later
+
+
+def test_a_state_that_is_lost_after_it_came_back_was_not_moved(filled, server_place):
+    """What an earlier move left behind beside it leads nobody to a database that is not the state any more."""
+    here, secret, _ = filled
+    there = replace(server_place, secret=secret)
+    move(here, there)
+    here.path.with_name("sync.db.key").rename(here.path.with_name("kept.key"))
+    move(there, here)
+    with here.open():
+        pass
+    here.path.unlink()
+    with pytest.raises(StateMissing, match="says that it was there"):
+        here.open()
 
 
 def test_a_move_never_mixes_two_states(filled, server_place):

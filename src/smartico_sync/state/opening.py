@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from smartico_sync.state.sqlite_statements import SqliteStatements
 
 __all__ = [
+    "MOVED",
     "check_identity",
     "check_views",
     "found_or_first",
@@ -38,6 +39,9 @@ __all__ = [
     "mark_opened",
     "never_was",
 ]
+
+
+MOVED = ".moved-"  # before the moment (epoch ms), behind the name of a state file that was moved elsewhere
 
 
 def found_or_first(path: Path, apart: bytes | None = None) -> KeyFile:
@@ -75,9 +79,26 @@ def settled(path: Path, apart: bytes | None) -> KeyFile:
 
 def gone(path: Path) -> StateMissing:
     """A state that was there, and is not: its key file is still there."""
+    if left := moved(path):
+        return StateMissing(
+            f"the state {path} is gone: `smartico-sync state move` took it into a database, and left {left.name} behind",
+            hint="name that database as `state:`; what was sent since is known there only, and `smartico-sync state move` brings it back",
+        )
     return StateMissing(
         f"the state {path} is gone; its key file {key_path(path).name} says that it was there", hint=restore_hint(path)
     )
+
+
+def moved(path: Path) -> Path | None:
+    """What `state move` left behind of a state file, unless another state was there since."""
+    known_ms = key_path(path).stat().st_mtime_ns // 1_000_000
+    since = [
+        (int(ms), each)
+        for each in path.parent.iterdir()
+        for name, _, ms in [each.name.rpartition(MOVED)]
+        if name == path.name and ms.isdigit() and int(ms) >= known_ms
+    ]
+    return max(since)[1] if since else None
 
 
 def never_was(path: Path) -> StateMissing:

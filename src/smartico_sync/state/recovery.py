@@ -26,7 +26,7 @@ from smartico_sync.state.key_file import (
 )
 from smartico_sync.state.lock import ProcessLock
 from smartico_sync.state.migrations import migrate
-from smartico_sync.state.opening import check_identity, make, never_was
+from smartico_sync.state.opening import MOVED, check_identity, make, never_was
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -254,7 +254,7 @@ def beside(key: KeyFile) -> KeyFile:
 def rename_moved(path: Path) -> None:
     """Put a state file that was moved elsewhere under another name; its key file says that it was here. Raises StateUnwritable."""
     try:
-        path.rename(path.with_name(f"{path.name}.moved-{time.time_ns() // 1_000_000}"))
+        path.rename(path.with_name(f"{path.name}{MOVED}{time.time_ns() // 1_000_000}"))
     except OSError as error:
         raise StateUnwritable(
             f"{path} was copied, and cannot be put under another name: {error.strerror}",
