@@ -88,3 +88,18 @@ def test_nobody_to_ask_for_a_level_is_told(operator):
     done = operator.sync("log-level", "debug")
     assert done.returncode == 2
     assert "next: smartico-sync run" in done.stderr
+
+
+@pytest.mark.slow  # the daemon tries again after five seconds
+def test_a_view_that_is_halted_by_the_api_is_told_as_any_other(logged, operator, postgresql):
+    """Also where it waited for the answer already: that it stands once, however often it tries, and that it goes on."""
+    operator.sandbox.set_faults(["denied"])
+    insert(postgresql, 2)
+    until(lambda: logged("view.trouble"))
+    (told,) = logged("view.trouble")
+    assert "rejected the token" in told["reason"]
+    operator.sandbox.set_faults([])
+    until(lambda: logged("view.recovered"))
+    (recovered,) = logged("view.recovered")
+    assert recovered["reason"] == told["reason"]
+    assert len(logged("view.trouble")) == len(logged("delivery.halted")) == 1

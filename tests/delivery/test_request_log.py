@@ -5,9 +5,12 @@ from __future__ import annotations
 import time
 
 import pytest
+from structlog.testing import capture_logs
 
 from delivery.conftest import some_events
+from smartico_sync.delivery.circuit_breaker import EVERYTHING
 from smartico_sync.delivery.request_log import BUCKETS_S, KEPT
+from smartico_sync.errors import DeliveryHalted
 from waiting import until
 
 
@@ -67,3 +70,21 @@ def test_a_halt_says_when_the_next_may_find_out(sandbox, ingest, fault):
     assert halt.brand == ("b" if "brand" in fault else "")
     assert halt.next_try_ms > time.time() * 1000
     assert (halt.message, only(ingest).halts[0][0]) == (only(ingest).halts[0][0], halt.message)
+
+
+def test_a_token_that_is_refused_is_one_line_of_the_log_while_it_stands(sandbox, ingest):
+    """However many requests were on their way, and however often one finds out; a second line once it was taken in between."""
+    with capture_logs() as logged:
+        for _ in range(2):
+            sandbox.set_faults(["denied"])
+            receipts = [ingest.send(f"view{number}", some_events(3, start=number * 10)) for number in range(4)]
+            for receipt in receipts:
+                with pytest.raises(DeliveryHalted):
+                    receipt.result(30)
+            ingest.default.dispatch.breaker.halts[EVERYTHING].probe_at = 0
+            with pytest.raises(DeliveryHalted):
+                ingest.send("finds out", some_events(3)).result(30)
+            sandbox.set_faults([])
+            ingest.default.dispatch.breaker.halts[EVERYTHING].probe_at = 0
+            ingest.send("mended", some_events(3)).result(30)
+    assert [line["event"] for line in logged if line["event"] == "delivery.halted"] == ["delivery.halted"] * 2

@@ -168,9 +168,9 @@ class Settlement:
     def halt(self, verdict: Verdict) -> None:
         """The token or the URL is wrong: what was sent fails at once, nothing of it is committed."""
         message, hint = self.client.halted(verdict), self.client.hint(verdict.cause)
+        self.tell_halt(EVERYTHING, message, hint)
         error = self.dispatch.breaker.halt(time.monotonic(), EVERYTHING, message, hint)
         self.last_error = message
-        log.error("delivery.halted", destination=self.name, reason=message, hint=hint)
         self.dispatch.backlog.fail(error)
 
     def halt_brand(self, brand: str, reason: str) -> None:
@@ -179,7 +179,12 @@ class Settlement:
         called = [f"`smartico.brands.{name}.alias`" for name, alias in self.aliases.items() if alias == brand]
         way = f"correct {' and '.join(called)} in" if called else f"write `smartico.brands.{brand}.alias: NAME` into"
         hint = f"register {brand} with Smartico; or {way} views.yaml, then: smartico-sync reload"
-        if brand not in self.dispatch.breaker.halts:
-            log.error("delivery.halted", destination=self.name, reason=message, hint=hint)
+        self.tell_halt(brand, message, hint)
         self.dispatch.breaker.halt(time.monotonic(), brand, message, hint)
         self.last_error = message
+
+    def tell_halt(self, brand: str, message: str, hint: str) -> None:
+        """Write a refusal down when it begins, or wants something else: every request on its way, and each that finds out, brings it again."""
+        before = self.dispatch.breaker.halts.get(brand)
+        if before is None or before.hint != hint:
+            log.error("delivery.halted", destination=self.name, reason=message, hint=hint)

@@ -280,9 +280,11 @@ class BaseLoop(ABC, Generic[T, S]):
                 self._settle_flight(GRACE_S)
         self._drop_session()
         self._resume_at = time.monotonic() + pause
-        before, self._standing = self._standing.error, Standing("behind", self._standing.tries + 1, error)
-        self._ill = (self._ill[0] if self._ill else time.monotonic(), error.message)
-        if before is None or before.message != error.message:
+        self._standing = Standing("behind", self._standing.tries + 1, error)
+        # What stands may be the API's trouble already, which is no line of the log.
+        since, before = self._ill or (time.monotonic(), None)
+        self._ill = since, error.message
+        if before != error.message:
             log.error("view.trouble", view=self.name, reason=error.message, hint=error.hint, pause_s=pause)
         state: State = "halted" if self._standing.halted else "degraded"
         self._equipment.recorder.failed(error, "regressed" if isinstance(error, ViewRegressed) else state)
