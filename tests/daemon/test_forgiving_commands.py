@@ -448,6 +448,21 @@ def test_commands_of_another_user_are_told_whose_they_are(stopped, command):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("mode", "told"), [(0o700, "is not for this user to look into"), (0o755, "where")])
+def test_a_check_of_another_user_is_told_whose_the_state_is(stopped, mode, told):
+    """It is there, and in order: no folder is to be made, nor another place named."""
+    folder = stopped.home / "state"
+    done = typed_by_another_user(folder, "check", "--config", str(stopped.config), mode=mode)
+    folder.chmod(0o700)
+    line = re.search(r"✗ state:(.*?)✓", done.stdout, re.DOTALL)
+    assert line, done.stdout
+    words = " ".join(line[1].split())
+    assert told in words
+    assert "next: type the command as the daemon's user, or as root" in words
+    assert "mkdir" not in words
+
+
+@pytest.mark.slow
 def test_a_configuration_of_another_user_is_told_as_such(operator):
     """Only root reads what the service is given: whoever else types a command learns that."""
     operator.config.write_text("version: 1\n")
@@ -457,11 +472,11 @@ def test_a_configuration_of_another_user_is_told_as_such(operator):
     assert "next: type the command as root, or make" in done.stderr
 
 
-def typed_by_another_user(theirs, *words):
+def typed_by_another_user(theirs, *words, mode=0o700):
     """A command of somebody who may not use that file or folder, which is changed for it."""
     words = [sys.executable, "-m", "smartico_sync", *words]
     if os.geteuid() == 0:  # root without its privileges may do what others may
         os.chown(theirs, 65534, 65534)
         words = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", *words]
-    theirs.chmod(0o700 if os.geteuid() == 0 else 0)
+    theirs.chmod(mode if os.geteuid() == 0 else mode & 0o055)
     return subprocess.run(words, capture_output=True, text=True, check=False, timeout=90)

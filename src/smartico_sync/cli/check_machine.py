@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import tempfile
 from typing import TYPE_CHECKING
@@ -10,10 +11,12 @@ from smartico_sync.cli.findings import Finding, failed
 from smartico_sync.daemon import asking
 from smartico_sync.daemon.wiring import tracer_of
 from smartico_sync.errors import StateMissing, StateUnwritable, SyncError
+from smartico_sync.state.key_file import AS_WHOM
 from smartico_sync.state.place import FilePlace, ServerPlace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from smartico_sync.config.models import Tracing
     from smartico_sync.state.place import Place
@@ -72,6 +75,7 @@ def asked(state: ServerPlace) -> str:
 def tried(place: FilePlace) -> str:
     """Read the state, if there is one, and write beside it. Raises StateError."""
     state = place.path
+    there = place.there  # first: whether this user may look into its folder, which is told as by every command
     folder = state.parent if state.parent.is_dir() else state.parent.parent
     try:
         with tempfile.TemporaryFile(dir=folder, prefix=".smartico-sync-") as file:
@@ -79,14 +83,25 @@ def tried(place: FilePlace) -> str:
             file.flush()
     except OSError as error:
         raise StateUnwritable(
-            f"nothing can be written into {folder}, where {state} is to be: {(error.strerror or '').lower()}",
-            hint=f"make it for the daemon's user, or name another place with `state:`: mkdir -p {state.parent}",
+            f"nothing can be written into {folder}, where {state} {'is' if there else 'is to be'}: {(error.strerror or '').lower()}",
+            hint=remedy(error, state.parent),
         ) from None
-    if not place.there:
+    if not there:
         return f"{state.name} will be made at the first start"
     with place.open("read") as store:
         views = store.views()
     return f"{state.name} can be read and written; it knows {len(views)} view{'s' * (len(views) != 1)}"
+
+
+def remedy(error: OSError, folder: Path) -> str:
+    """What lets a state be written in its folder."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"make room on the disk of {folder}"
+    if error.errno == errno.EROFS:
+        return f"mount the disk of {folder} so that it can be written to, or name another place with `state:`"
+    if folder.is_dir():
+        return f"{AS_WHOM}; where you are the daemon's user, let it write into {folder}"
+    return f"make it for the daemon's user, or name another place with `state:`: mkdir -p {folder}"
 
 
 def daemon_runs(state: Place) -> bool:
