@@ -14,7 +14,7 @@ import click
 
 from smartico_sync import __version__
 from smartico_sync.cli.loading import loading
-from smartico_sync.cli.output import echo_lines, secho
+from smartico_sync.cli.output import echo_lines, secho, suit_the_terminal
 from smartico_sync.errors import ConfigError, ExitCode, StateUnwritable, SyncError, Unexpected
 
 __all__ = ["app", "main"]
@@ -99,6 +99,7 @@ def app() -> None:
 def main() -> NoReturn:
     """Run a command and end the process with the exit code of the table; no traceback for what an operator can mend."""
     keep_standard_streams()
+    suit_the_terminal()
     keep_from_hanging_up()
     try:
         code = app.main(standalone_mode=False)
@@ -110,9 +111,6 @@ def main() -> NoReturn:
     except click.ClickException as error:
         error.show()
         code = ExitCode.CONFIGURATION
-    except BrokenPipeError:  # `smartico-sync preview … | head`
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - must stay open until the interpreter has flushed
-        code = ExitCode.FINE
     except Exception as error:
         if os.environ.get("SYNC_DEBUG"):
             raise
