@@ -9,7 +9,8 @@ import sys
 
 import pytest
 
-from daemon.deposits import VIEW
+from daemon.deposits import DEPOSITS, HASTE, VIEW, insert
+from waiting import until
 
 MODULE = [sys.executable, "-m", "smartico_sync"]
 
@@ -47,3 +48,28 @@ def test_a_terminal_without_our_signs_is_given_what_it_can_show(without_database
         assert json.loads(done.stdout.decode("latin-1"))["exit_code"] == 3
     else:
         assert b"\n\\u2717 source db" in done.stdout
+
+
+@pytest.mark.slow
+def test_a_backfill_for_a_program_is_json_whoever_sends_it(operator, postgresql):
+    """Asked for, asked for again, cancelled; by the daemon or by the command itself: what `--list --json` says of it."""
+    postgresql.execute(*DEPOSITS)
+    insert(postgresql, *range(1, 21), at="'2026-01-31T12:00:00Z'")
+    operator.configure(postgresql.url, f"  - {VIEW % HASTE}\n")
+    assert operator.sync("run", "--once").returncode == 0
+    daemon = operator.start("run")
+    until(lambda: operator.sync("status", "--json").returncode == 0)
+
+    def said(*words):
+        done = operator.sync("backfill", *words, "--json")
+        assert done.returncode == 0, done.stderr
+        return [(each["id"], each["state"]) for each in json.loads(done.stdout)]
+
+    until(lambda: json.loads(operator.sync("watermark", "show", "--json").stdout)[0]["watermark"])
+    assert said("deposits", "--from", "first", "--rate", "1") == [(1, "open")]
+    assert said("deposits", "--from", "first", "--rate", "1") == [(1, "open")]
+    assert said("--cancel", "1") == [(1, "cancelled")]
+    daemon.terminate()
+    daemon.wait()
+    assert said("deposits", "--from", "first") == [(2, "done")]
+    assert said("--resume") == []

@@ -88,8 +88,8 @@ def backfill(
     if listing:
         return show(context, as_json)
     if cancel is not None:
-        echo(f"{context.call('cancel_backfill', number=cancel)}: backfill {cancel} is cancelled")
-        return ExitCode.FINE
+        echo(f"{context.call('cancel_backfill', number=cancel)}: backfill {cancel} is cancelled", err=as_json)
+        return shown(context, {cancel}) if as_json else ExitCode.FINE
     if name is None and not resume:
         raise ConfigError(
             "no view is named", hint="smartico-sync backfill VIEW --from TIME --to TIME, or --list, or --resume"
@@ -106,12 +106,18 @@ def backfill(
                 "--from is missing",
                 hint=f"smartico-sync backfill {name} --from first, or from a time or an id on, as its cursor {view.cursor} is",
             )
-        asked(context, name, low, high, rate, profiles)
-    return worked(context, path)
+        mine = {asked(context, name, low, high, rate, profiles, as_json)}
+    else:
+        with context.reading() as store:
+            mine = {each.id for each in store.backfills() if each.state == "open"}
+    code = worked(context, path, as_json)
+    return shown(context, mine, code) if as_json else code
 
 
-def asked(context: OperatorContext, name: str, low: str, high: str | None, rate: int, profiles: str) -> None:
-    """Count the rows, and have the state remember what is to be sent."""
+def asked(
+    context: OperatorContext, name: str, low: str, high: str | None, rate: int, profiles: str, as_json: bool
+) -> int:
+    """Count the rows, and have the state remember what is to be sent; its number."""
     view = context.view(name)
     if context.is_broker(view):
         raise ConfigError(
@@ -133,15 +139,20 @@ def asked(context: OperatorContext, name: str, low: str, high: str | None, rate:
     with context.reading() as store:
         same = next((each for each in store.backfills() if is_same(each, name, part, high, profiles)), None)
     if same is not None:
-        echo(f"backfill {same.id} of {name} does that already, from {same.low} to {same.high}; nothing was added")
-        return
-    number = context.call(
+        echo(
+            f"backfill {same.id} of {name} does that already, from {same.low} to {same.high}; nothing was added",
+            err=as_json,
+        )
+        return same.id
+    number: int = context.call(
         "backfill", view=name, low=part.low, high=part.high, rate=rate, profiles=profiles, total=part.rows
     )
     echo(
         f"backfill {number}: {part.rows:,} rows of {name} from {part.low} to {part.high}, at most {rate:,} a second: "
-        f"{timedelta(seconds=part.rows // rate)} or more"
+        f"{timedelta(seconds=part.rows // rate)} or more",
+        err=as_json,
     )
+    return number
 
 
 def is_same(open_one: Backfill, view: str, part: Stretch, high: str | None, profiles: str) -> bool:
@@ -153,26 +164,26 @@ def is_same(open_one: Backfill, view: str, part: Stretch, high: str | None, prof
     )
 
 
-def worked(context: OperatorContext, path: Path) -> ExitCode:
+def worked(context: OperatorContext, path: Path, as_json: bool) -> ExitCode:
     """Leave it to the daemon that runs, or do it here."""
     with ExitStack() as stack:
         try:
             parts = assemble(context.configuration, path.absolute().parent, stack)
         except StateLocked:
-            echo("the running daemon sends it; next: smartico-sync backfill --list")
+            echo("the running daemon sends it; next: smartico-sync backfill --list", err=as_json)
             return ExitCode.FINE
         configure("console")
         stack.callback(Control(parts.store.path, Operations(parts.store)).close)
-        return here(parts)
+        return here(parts, as_json)
 
 
-def here(parts: Parts) -> ExitCode:
+def here(parts: Parts, as_json: bool) -> ExitCode:
     """Send all that is open in this process, until it is done or somebody says stop."""
     with Ending() as ending:
-        return sent(parts, ending.stopping)
+        return sent(parts, ending.stopping, as_json)
 
 
-def sent(parts: Parts, stopping: threading.Event) -> ExitCode:
+def sent(parts: Parts, stopping: threading.Event, as_json: bool) -> ExitCode:
     """The same, until `stopping`."""
     from rich.console import Console  # noqa: PLC0415 - drawn only here
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415 - likewise
@@ -213,9 +224,9 @@ def sent(parts: Parts, stopping: threading.Event) -> ExitCode:
         thread.join()
     ended = [each for each in parts.store.backfills() if each.id in bars]
     for each in ended:
-        echo(f"backfill {each.id}: {told(each)}")
+        echo(f"backfill {each.id}: {told(each)}", err=as_json)
     if any(each.state == "open" for each in ended):
-        echo("next: smartico-sync backfill --resume; a daemon goes on by itself: smartico-sync run")
+        echo("next: smartico-sync backfill --resume; a daemon goes on by itself: smartico-sync run", err=as_json)
     if failed := [each for each in ended if each.state == "failed"]:
         gave_up = backfills.gave_up.get(failed[0].id)
         return gave_up.exit_code if gave_up else ExitCode.API
@@ -234,6 +245,13 @@ def show(context: OperatorContext, as_json: bool) -> ExitCode:
     if not found:
         echo("no backfills; next: smartico-sync backfill VIEW --from TIME --to TIME")
     return ExitCode.FINE
+
+
+def shown(context: OperatorContext, numbers: set[int], code: ExitCode = ExitCode.FINE) -> ExitCode:
+    """Those with these numbers, for a program: what `--list` says of them."""
+    with context.reading() as store:
+        print_json([as_data(each) for each in store.backfills() if each.id in numbers])
+    return code
 
 
 def as_data(each: Backfill) -> dict[str, Any]:
