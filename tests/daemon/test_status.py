@@ -16,6 +16,7 @@ from itertools import pairwise
 
 import pytest
 
+from daemon import deposits
 from smartico_sync.cli.status_text import status_lines
 from smartico_sync.cli.status_watch import changes, facts, picture
 from waiting import until
@@ -138,3 +139,39 @@ def test_a_file_gets_a_line_for_each_change(operator):
         ("daemon", "not running"),
         ("view deposits", "never started"),
     ]
+
+
+@pytest.mark.slow
+def test_what_the_state_knows_is_shown_while_the_database_is_down(operator, postgresql):
+    """After a restart, and after a reload: how far each view is, what it delivered, and what was given up; not that there is nothing."""
+    postgresql.execute(*deposits.DEPOSITS)
+    deposits.insert(postgresql, 1, 2)
+    operator.configure(postgresql.url, f"  - {deposits.VIEW % ''}\n")
+    operator.sandbox.set_faults(["refuse=1"])
+    assert operator.sync("run", "--once").returncode == 6
+    operator.sandbox.set_faults([])
+    deposits.insert(postgresql, 3)
+    assert operator.sync("run", "--once").returncode == 0
+
+    def told():
+        return json.loads(operator.sync("status", "--json").stdout)
+
+    def known(document):
+        (view,) = document["views"]
+        return view["head"], view["counts"], view["dead"]
+
+    head, counts, dead = known(told())
+    assert (counts["delivered"], dead) == (1, {"2": 2})
+    config = operator.config.read_text()
+    operator.config.write_text(config.replace(postgresql.url, "postgresql://reader@127.0.0.1:1/gone"))
+    operator.start("run")
+    until(lambda: told()["views"][0]["state"] == "degraded")
+    for again in ("restarted", "reloaded"):
+        down = told()
+        assert known(down) == (head, counts, dead), again
+        assert {finding["code"] for finding in down["findings"]} == {"trouble", "dead_letters"}, again
+        operator.config.write_text(operator.config.read_text().replace("every: 50ms", "every: 60ms"))
+        assert operator.sync("reload").returncode == 0
+        until(lambda: told()["views"][0]["state"] == "degraded")
+    operator.running.terminate()
+    assert operator.running.wait() == 0

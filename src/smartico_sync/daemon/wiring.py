@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -13,7 +14,7 @@ from smartico_sync.daemon.ending import all_at_once
 from smartico_sync.daemon.state_place import state_place
 from smartico_sync.delivery.router import Router
 from smartico_sync.delivery.token import Token
-from smartico_sync.errors import DriverMissing
+from smartico_sync.errors import DriverMissing, StateError
 from smartico_sync.observe.status_board import StatusBoard
 from smartico_sync.pii.keys import parse_key
 from smartico_sync.pii.protection import Protection
@@ -115,6 +116,19 @@ def recorder_of(configuration: Configuration, view: View, board: StatusBoard) ->
     return StatusRecorder(view, board, configuration.sources[view.source].statement_timeout)
 
 
+def tell_what_is_known(configuration: Configuration, store: Store, recorders: Mapping[str, StatusRecorder]) -> None:
+    """Have the board show what the state knows, until each view has begun: its source may be down. Raises StateError."""
+    rows = {row.view: row for row in store.views()}
+    former = {row.identity: row for row in rows.values() if row.view not in recorders}
+    parked, dead = store.parked_counts(), store.dead_letter_counts()
+    for view in configuration.views:
+        row = rows.get(view.name) or former.get(view.identity or view.name)
+        if row is None:
+            continue
+        waiting = parked.get(row.view, {})
+        recorders[view.name].known(row, waiting, dead.get(row.view, {}), store.parked_since(row.view) if waiting else 0)
+
+
 def endpoint_of(health: Health, board: StatusBoard, base: Path) -> Endpoint | None:
     """The endpoint for monitoring, at work; None when there is to be none. ConfigError when its token is of no use."""
     if health.listen == "off":
@@ -163,8 +177,11 @@ def assemble(
     board = board or StatusBoard()
     loops: list[Loop] = []
     memory, replicas = MemoryBudget(), {name: ReplicaTime() for name in sources}
+    recorders = {view.name: recorder_of(configuration, view, board) for view in configuration.views}
+    with suppress(StateError):  # the loops meet it, and tell
+        tell_what_is_known(configuration, store, recorders)
     for view in configuration.views:
-        recorder = recorder_of(configuration, view, board)
+        recorder = recorders[view.name]
         if is_broker(configuration, view):
             from smartico_sync.tracking.stream_loop import StreamLoop  # noqa: PLC0415 - only where there is a broker
             from smartico_sync.tracking.stream_session import StreamEquipment  # noqa: PLC0415 - likewise

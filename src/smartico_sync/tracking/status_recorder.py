@@ -58,39 +58,42 @@ class StatusRecorder:
         """Replace some of the facts."""
         self.board.change(self.name, lambda facts: replace(facts, **fields))
 
+    def known(self, row: ViewRow, parked: Mapping[int, int], dead: Mapping[int, int], parked_since_ms: int) -> None:
+        """What the state knows of the view, which has not begun yet."""
+        self._stands(row, watermark=row.watermark.cursor if row.watermark else "")
+        self.letters(parked, dead, parked_since_ms)
+
+    def _stands(self, row: ViewRow, **more: Any) -> None:
+        """So far it is, by the state."""
+        self.board.change(
+            self.name,
+            lambda facts: replace(
+                facts,
+                head=row.head.cursor if row.head else "",
+                counts=dict(row.counts),
+                polls=replace(facts.polls, rows=row.counts.get("read", 0)),
+                **more,
+            ),
+        )
+
     def opens(self) -> None:
         """The source is about to describe the view."""
         self._poll(lambda polls, now: polls.opening(now))
 
     def opened(self, prepared: PreparedView, row: ViewRow, protection: Protection) -> None:
         """The view is described and its state is read. `protection`: of the personal data among what it sends."""
-        self.board.change(
-            self.name,
-            lambda facts: replace(
-                facts,
-                head=row.head.cursor if row.head else "",
-                watermark=row.watermark.cursor if row.watermark else "",
-                counts=dict(row.counts),
-                polls=replace(facts.polls, rows=row.counts.get("read", 0)),
-                late_commit=f"{prepared.choice.mechanism or 'none'}: {prepared.choice.why}",
-                warnings=(prepared.choice.problem,) if prepared.choice.problem else (),
-                server_role=prepared.server_role,
-                properties=_properties(prepared.mapping, protection),
-            ),
+        self._stands(
+            row,
+            watermark=row.watermark.cursor if row.watermark else "",
+            late_commit=f"{prepared.choice.mechanism or 'none'}: {prepared.choice.why}",
+            warnings=(prepared.choice.problem,) if prepared.choice.problem else (),
+            server_role=prepared.server_role,
+            properties=_properties(prepared.mapping, protection),
         )
 
     def subscribed(self, row: ViewRow, how: str) -> None:
         """A view of messages begins, from what the state says. `how`: what keeps them from being lost."""
-        self.board.change(
-            self.name,
-            lambda facts: replace(
-                facts,
-                head=row.head.cursor if row.head else "",
-                counts=dict(row.counts),
-                polls=replace(facts.polls, rows=row.counts.get("read", 0)),
-                late_commit=how,
-            ),
-        )
+        self._stands(row, late_commit=how)
 
     def learnt(self, mapping: ViewMapping, protection: Protection) -> None:
         """What is sent of a message, as far as its columns are known."""
