@@ -175,3 +175,31 @@ def test_what_the_state_knows_is_shown_while_the_database_is_down(operator, post
         until(lambda: told()["views"][0]["state"] == "degraded")
     operator.running.terminate()
     assert operator.running.wait() == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mistake", ["views.yaml", "no YAML", "secrets.env"])
+def test_a_daemon_is_asked_though_its_file_has_a_mistake_by_now(operator, postgresql, mistake):
+    """Somebody edited it in the evening: at night the status is that of the daemon, which goes on, and the mistake is a finding."""
+    postgresql.execute(*deposits.DEPOSITS)
+    deposits.insert(postgresql, 1)
+    operator.configure(postgresql.url, f"  - {deposits.VIEW % ''}\n")
+    operator.start("run")
+    until(lambda: operator.sync("status").returncode == 0)
+    if mistake == "secrets.env":
+        (operator.home / mistake).write_text("no equals sign\n")
+    else:
+        config = operator.config.read_text()
+        operator.config.write_text(config.replace("cursor: ", "curser: " if mistake == "views.yaml" else "\tcursor: }"))
+    done = operator.sync("status", "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert (told["ready"], told["views"][0]["state"]) == ("delivering", "live")
+    (finding,) = told["findings"]
+    assert finding["code"] == "configuration"
+    assert "it cannot be used, and the former one goes on" in finding["message"]
+    shown = operator.sync("status").stdout
+    assert shown.startswith("delivering\n")
+    operator.running.terminate()
+    assert operator.running.wait() == 0
+    assert operator.sync("status").returncode == 2  # nobody goes on: the mistake is all there is to say

@@ -19,7 +19,7 @@ from smartico_sync.cli.output import echo, print_json, secho
 from smartico_sync.cli.status_text import status_lines
 from smartico_sync.daemon import asking
 from smartico_sync.daemon.asking import DaemonHangs
-from smartico_sync.errors import ExitCode, SyncError
+from smartico_sync.errors import ConfigError, ExitCode, SyncError
 from smartico_sync.observe.finding import Finding
 
 if TYPE_CHECKING:
@@ -46,13 +46,18 @@ def status(path: Path, as_json: bool, watched: bool) -> ExitCode:
 
     Ends with 0 when the daemon delivers, as `/readyz` says it, and with 1 when it does not, has not begun yet, or does not run.
     """
-    context = Configured(path, secrets="passed over")
+    try:
+        look = partial(current, Configured(path, secrets="passed over"))
+        live = None
+    except ConfigError as error:
+        look = partial(at_work, path, error)
+        live = look()  # or the mistake itself, also with --watch
     if watched:
         from smartico_sync.cli.status_watch import is_terminal, watch  # noqa: PLC0415 - what draws
 
-        live = watch(partial(current, context), "json" if as_json else "picture" if is_terminal() else "lines")
+        live = watch(look, "json" if as_json else "picture" if is_terminal() else "lines")
     else:
-        live = current(context)
+        live = live or look()
         (print_json if as_json else show)(live)
     return ExitCode.FINE if live["ready"] in ("delivering", "standing by") else ExitCode.INTERNAL
 
@@ -66,6 +71,38 @@ def current(context: Configured) -> dict[str, Any]:
         views = [{**view, "state": "unknown"} for view in told["views"]]
         return {**told, "views": views, "ready": "not answering", "findings": [to_builtins(hangs(error))]}
     return known(context) if told is None else told
+
+
+def at_work(path: Path, error: ConfigError) -> dict[str, Any]:
+    """What the daemon says that goes on with the former configuration, while the file cannot be used. Raises `error` where none answers."""
+    state = written_state(path)
+    told = None if state is None else answer_of(state)
+    if told is None:
+        raise error
+    mistake = Finding(
+        "warning",
+        path.name,
+        f"it cannot be used, and the former one goes on: {error.message}",
+        error.hint,
+        code="configuration",
+    )
+    others = [finding for finding in told["findings"] if finding["code"] != mistake.code]
+    return {**told, "findings": [*others, to_builtins(mistake)]}
+
+
+def written_state(path: Path) -> Path | None:
+    """Where a file that cannot be used says that the state is; None for a server, a variable, or where there is no file."""
+    from smartico_sync.config.models import Configuration  # noqa: PLC0415 - whoever comes here has imported it
+
+    try:
+        lines = path.read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return None
+    written = [
+        line.removeprefix("state:").partition(" #")[0].strip(" \t\"'") for line in lines if line.startswith("state:")
+    ]
+    state = written[0] if written else Configuration.model_fields["state"].default
+    return None if "$" in state or "://" in state else path.absolute().parent / state
 
 
 def known(context: Configured) -> dict[str, Any]:
@@ -83,8 +120,13 @@ def hangs(error: DaemonHangs) -> Finding:
 
 def asked(context: Configured) -> dict[str, Any] | None:
     """What the daemon that holds this state says over its socket, whatever `health:` is; None when it cannot be asked so. Raises DaemonHangs."""
+    return answer_of(context.state.path)
+
+
+def answer_of(state: Path) -> dict[str, Any] | None:
+    """The same of the daemon that holds the state there."""
     try:
-        told = asking.ask(context.state.path, "status", {}, asking.LOOK_S)
+        told = asking.ask(state, "status", {}, asking.LOOK_S)
     except DaemonHangs:
         raise
     except (SyncError, OSError):
