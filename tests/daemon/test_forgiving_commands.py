@@ -72,6 +72,13 @@ def test_a_rewind_that_loses_nothing_does_not_ask(stopped):
     assert stopped.sync("watermark", "rewind", "deposits", "--to", "first").returncode == 0
 
 
+def test_a_view_that_is_put_forward_reads_nothing_again(stopped):
+    """Within the hour of its last rows, too: nobody is told that they are read again."""
+    done = stopped.sync("watermark", "rewind", "deposits", "--to", "2026-01-31T12:30:00", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert "12:30:00+00: no delivered row is read again\n" in done.stdout
+
+
 @pytest.mark.slow
 def test_a_new_state_after_a_rewind_says_what_was_delivered(stopped):
     """Also of a view that stands at its start again."""

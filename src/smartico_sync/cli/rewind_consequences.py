@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from smartico_sync.state.store import Store
     from smartico_sync.tracking.prepared_view import PreparedView
 
-__all__ = ["counted_twice", "passed_over", "read_again"]
+__all__ = ["counted_twice", "lies_ahead", "passed_over", "read_again"]
 
 FAR = 2**62  # beyond every cursor: the ledger's numbers have 64 bits
 
@@ -46,9 +46,16 @@ def passed_over(reading: Reading, prepared: PreparedView, row: ViewRow | None, t
     yield f"{name}: {told} between {stands or 'its start'} and {target} would never be sent"
 
 
-def read_again(store: Store, row: ViewRow, place: str, from_ms: int | None) -> str:
+def lies_ahead(prepared: PreparedView, row: ViewRow | None, target: str) -> bool:
+    """Whether a cursor lies above the last delivered row: nothing that was delivered is read again from there."""
+    return row is not None and row.head is not None and units(prepared, target) > units(prepared, row.head.cursor)
+
+
+def read_again(store: Store, row: ViewRow, place: str, from_ms: int | None, ahead: bool) -> str:
     """From where to where a view is put, and how many rows are read again; of the hour (or 3.6 million ids) that is cut, all."""
     stands = "its start" if row.head is None else row.head.cursor
+    if ahead:
+        return f"{row.view}: from {stands} to {place}: no delivered row is read again"
     rows = delivered_from(store, row.view, from_ms)
     return f"{row.view}: from {stands} to {place}: up to {rows:,} acknowledged rows are read again; their events have the same ids, and count once"
 

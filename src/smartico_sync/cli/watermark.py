@@ -11,7 +11,7 @@ from smartico_sync.cli.consent import consent, yes_option
 from smartico_sync.cli.operator_context import OperatorContext
 from smartico_sync.cli.options import config_option, json_option
 from smartico_sync.cli.output import echo, print_json, secho
-from smartico_sync.cli.rewind_consequences import counted_twice, passed_over, read_again
+from smartico_sync.cli.rewind_consequences import counted_twice, lies_ahead, passed_over, read_again
 from smartico_sync.cli.rewind_messages import lanes_from, read_once_more, skipped_over
 from smartico_sync.core.column_changes import column_changes, with_columns
 from smartico_sync.core.definition import ACCEPT, changes, stopping
@@ -140,6 +140,7 @@ def rewind(name: str, to: str, resend_profiles: bool, new_ids: bool, yes: bool, 
     from_ms: int | None = None
     definition: str | None = None
     lanes_at: dict[str, int] | None = None
+    ahead = False
     if resend_profiles and kind(view.kind).role != "profile":
         raise ConfigError(
             f"--resend-profiles is for views of profiles, and {name} is of kind {view.kind}",
@@ -161,6 +162,7 @@ def rewind(name: str, to: str, resend_profiles: bool, new_ids: bool, yes: bool, 
                 position = [cursor_at(reading, prepared, to)]
                 known = row if definition is None else None
                 warnings += passed_over(reading, prepared, known, position[0])
+            ahead = lies_ahead(prepared, known, position[0])
             if not is_time(prepared):
                 from_ms += 1
     place = position[0] if position else "its start"
@@ -168,7 +170,7 @@ def rewind(name: str, to: str, resend_profiles: bool, new_ids: bool, yes: bool, 
         place = ", ".join(f"{lane}@{at}" for lane, at in sorted(lanes_at.items()))
     with context.reading() as store:
         if lanes_at is None:
-            plan = read_again(store, row, place, from_ms)
+            plan = read_again(store, row, place, from_ms, ahead)
         if new_ids:
             warnings.append(counted_twice(store, name, from_ms))
     if not new_ids:
