@@ -111,6 +111,12 @@ class SyncError(Exception):
     def __str__(self) -> str:
         return self.message
 
+    @property
+    def in_a_line(self) -> str:
+        """The message for a log, a page and an alert: of a file's mistakes, which have a line each on a terminal, one follows the other."""
+        first, *others = self.message.splitlines() or [""]
+        return f"{first} {'; '.join(each.strip() for each in others)}".rstrip()
+
 
 class Unexpected(SyncError):
     """Made of any other exception, by its type and origin; its own words may hold a row's values and are left out."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -80,6 +81,16 @@ def test_an_error_before_the_start_is_a_line_of_json_too(operator):
     told = operator.sync("run", "--log", "console").stderr
     assert told.startswith("error: ")
     assert "\x1b" not in told
+
+
+def test_several_mistakes_are_one_line_of_the_log(operator):
+    """One follows the other, each with its place: no line break has to be written out in the middle of them."""
+    operator.config.write_text("version: 7\nsmartico: 5\n")
+    (line,) = [json.loads(each) for each in operator.sync("run").stderr.splitlines()]
+    assert re.search(r"problems: \S+:1:1: .*; \S+:1:10: version: .*; \S+:2:11: smartico: ", line["reason"]), line[
+        "reason"
+    ]
+    assert "000a" not in line["reason"]
 
 
 def test_nobody_to_ask_for_a_level_is_told(operator):

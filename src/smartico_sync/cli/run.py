@@ -55,7 +55,7 @@ def run(path: Path, once: bool, form: str) -> int:
     except SyncError as error:
         if written == "console":
             raise
-        log.error("failed", code=int(error.exit_code), reason=error.message, hint=error.hint)  # noqa: TRY400 - a person's mistake has no traceback
+        log.error("failed", code=int(error.exit_code), reason=error.in_a_line, hint=error.hint)  # noqa: TRY400 - a person's mistake has no traceback
         flush()
         return int(error.exit_code)
 

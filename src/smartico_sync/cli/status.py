@@ -82,7 +82,7 @@ def at_work(path: Path, error: ConfigError) -> dict[str, Any]:
     mistake = Finding(
         "warning",
         path.name,
-        f"it cannot be used, and the former one goes on: {error.message}",
+        f"it cannot be used, and the former one goes on: {error.in_a_line}",
         error.hint,
         code="configuration",
     )

@@ -65,7 +65,7 @@ class Handler(socketserver.StreamRequestHandler):
                 plan["plan"] = "; ".join(request["plan"])
             answer: dict[str, Any] = {"done": self.done(request)}
         except SyncError as error:
-            result = error.message
+            result = error.in_a_line
             answer = {"error": error.message, "hint": error.hint, "code": int(error.exit_code)}
         except Exception as error:  # noqa: BLE001 - whoever asked is told, whatever the reason
             mistake = Unexpected(error)

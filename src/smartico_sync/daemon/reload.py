@@ -99,7 +99,7 @@ class Reload:
             try:
                 self.ask()
             except SyncError as error:
-                log.error("reload.refused", reason=error.message, hint=error.hint)  # noqa: TRY400 - a person's mistake has no traceback
+                log.error("reload.refused", reason=error.in_a_line, hint=error.hint)  # noqa: TRY400 - a person's mistake has no traceback
 
     def begin(self, configuration: Configuration) -> threading.Event:
         """Let a configuration be the one at work; the event ends it."""
@@ -121,7 +121,7 @@ class Reload:
             if self._current is None or self._current is failed or isinstance(error, Stopped):
                 raise error
             self._refused, self._loaded = error, self._loaded_before
-            log.error("reload.refused", reason=error.message, hint=error.hint)
+            log.error("reload.refused", reason=error.in_a_line, hint=error.hint)
             return self._current
 
     def ask(self) -> dict[str, Any]:
@@ -181,7 +181,7 @@ class Reload:
         if changed and self._refused is not None:
             return (
                 Finding(
-                    "warning", changed, f"it was refused, and the former one goes on: {self._refused.message}",
+                    "warning", changed, f"it was refused, and the former one goes on: {self._refused.in_a_line}",
                     f"correct it, then: smartico-sync reload --config {self.path}", code="configuration",
                 ),
             )  # fmt: skip
