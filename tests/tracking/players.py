@@ -30,6 +30,7 @@ class Smartico:
 
     def __init__(self):
         self.ids, self.levels, self.taken = set(), {}, 0
+        self.reachable = set()  # players whose e-mail it has
         self.answers, self.hanging, self.refused = "given", [], set()
         self.waited = []  # requests and their receipts
 
@@ -67,6 +68,10 @@ class Smartico:
             self.taken += 1
             held = self.levels.setdefault(row[USER], {})
             held.update({name: row[name] for name in ("level", "core_account_status") if row.get(name) is not None})
+            if row.get("user_email") is not None:
+                self.reachable.add(row[USER])
+            if row.get("!user_email") is not None:
+                self.reachable.discard(row[USER])
         return Receipt(len(rows) - duplicates - len(refusals), duplicates, tuple(refusals), 1, 1)
 
     def comes_to(self, which=0):
@@ -90,7 +95,7 @@ class Players:
         self.replica = sqlite3.connect(home / "replica.db", isolation_level=None)
         self.replica.execute(
             "CREATE TABLE players (user_ext_id INTEGER PRIMARY KEY, ext_brand_id TEXT DEFAULT 'b', version INTEGER,"
-            " core_registration_date TEXT DEFAULT '2026-01-01 00:00:00', core_account_status TEXT, level INTEGER)"
+            " core_registration_date TEXT DEFAULT '2026-01-01 00:00:00', core_account_status TEXT, level INTEGER, user_email TEXT)"
         )
         config = home / "views.yaml"
         config.write_text(
@@ -113,13 +118,13 @@ class Players:
             )
         )  # fmt: skip
 
-    def put(self, player, level, status="ACTIVE"):
+    def put(self, player, level, status="ACTIVE", email=None):
         self.version += 1
         self.replica.execute(
-            "INSERT INTO players (user_ext_id, version, core_account_status, level) VALUES (?, ?, ?, ?) "
+            "INSERT INTO players (user_ext_id, version, core_account_status, level, user_email) VALUES (?, ?, ?, ?, ?) "
             "ON CONFLICT DO UPDATE SET version = excluded.version, core_account_status = excluded.core_account_status,"
-            " level = excluded.level",
-            (player, self.version, status, level),
+            " level = excluded.level, user_email = excluded.user_email",
+            (player, self.version, status, level, email),
         )
 
     def poll(self, answers="given"):
@@ -157,6 +162,22 @@ class Players:
     def wanted(self):
         rows = self.replica.execute("SELECT user_ext_id, level, core_account_status FROM players")
         return {str(player): {"level": level, "core_account_status": status} for player, level, status in rows}
+
+    def reachable(self):
+        """The players who have an e-mail."""
+        rows = self.replica.execute("SELECT user_ext_id FROM players WHERE user_email IS NOT NULL")
+        return {str(player) for (player,) in rows}
+
+    def history(self):
+        """All profiles are sent again, as a backfill of all of them does it."""
+        session, sender = self.loop._session, self.loop._sender
+        with self.source.reading(session.prepared.relation) as reading:
+            rows = reading.page(None, 100)
+        batch = sender.prepare(session, rows, 10**12, "all")
+        receipt = sender.queue(session, batch, "backfill").result()
+        commit = sender.outcome(session, batch, receipt, "again")
+        self.store.commit(commit)
+        sender.committed(session, batch, commit)
 
     def close(self):
         self.end()

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from smartico_sync.state import recovery
+from waiting import until
 
 from .players import Players
 
@@ -86,6 +87,68 @@ def test_a_state_that_is_behind_trusts_nothing_above_its_head(players, end):
     assert players.api.levels["1"]["level"] == 1
 
 
+@pytest.mark.parametrize("end", ["kill", "power cut", "restore", "resend", "history"])
+def test_personal_data_that_is_gone_is_cleared_through_every_door(players, end):
+    """An e-mail that was sent and is NULL now is cleared at Smartico, also where its profile is sent again whatever it holds."""
+    players.put(1, 1, email="a@example.com")
+    players.poll()
+    copy = players.copy()
+    players.put(1, 2, email="b@example.com")
+    players.poll()
+    assert players.api.reachable == {"1"}
+    players.put(1, 2)
+    if end == "kill":
+        players.end("badly")
+        players.begin()
+    elif end == "power cut":
+        players.cut(copy)
+    elif end == "restore":
+        players.restore(copy)
+    elif end == "resend":
+        players.store.rewind("players", None, at_ms=1, fingerprints="forget")
+    else:  # a backfill of all profiles reads the row before its poll does
+        players.history()
+    players.poll()
+    assert players.api.levels == players.wanted()
+    assert players.api.reachable == set()
+    taken = players.api.taken
+    players.poll()
+    assert players.api.taken == taken
+
+
+def test_what_came_and_went_after_the_copy_is_cleared(players):
+    """The copy knows of no e-mail; one was sent since, and is NULL now: Smartico is told so, for it may have it."""
+    players.put(1, 1)
+    players.poll()
+    copy = players.copy()
+    players.put(1, 1, email="a@example.com")
+    players.poll()
+    players.put(1, 2)
+    players.restore(copy)
+    players.poll()
+    assert players.api.reachable == set()
+
+
+def test_all_of_a_profile_goes_again_when_it_is_asked_for(players):
+    """After `--resend-profiles` nothing of a profile is held for told, also not while the first that goes again is on its way."""
+    players.put(1, 1, email="a@example.com")
+    players.poll()
+    players.store.rewind("players", None, at_ms=1, fingerprints="forget")
+    players.put(1, 2, email="a@example.com")
+    players.api.levels.clear()
+    players.api.answers = "waited"
+    for requests in (1, 2):
+        players.loop.mailbox.ask_to_poll()
+        until(lambda: players.loop._advance() or len(players.api.waited) == requests)  # noqa: B023 - called at once
+        players.put(1, 3)
+    second = players.api.waited[1][0][0]
+    assert (second["level"], second["core_account_status"], second["!user_email"]) == (3, "ACTIVE", "null")
+    players.api.answer()
+    players.poll()
+    assert players.api.levels == players.wanted()
+    assert players.api.reachable == set()
+
+
 def test_ids_begun_anew_after_the_copy_stay(players):
     """A generation never falls: not by a restore, not where the state is gone or unreadable, not in a new state."""
     players.put(1, 1)
@@ -114,6 +177,10 @@ def test_ids_begun_anew_after_the_copy_stay(players):
     players.begin()
 
 
+EMAILS = st.sampled_from([None, "a@example.com", "b@example.com"])
+ANSWERS = ["given", "given", "lost"]
+
+
 class Restores(RuleBasedStateMachine):
     """Players change back and forth while the state is copied, restored, killed and cut off."""
 
@@ -121,15 +188,18 @@ class Restores(RuleBasedStateMachine):
         super().__init__()
         self.home = tempfile.TemporaryDirectory()
         self.players = Players(Path(self.home.name), "changed")
+        self.players.put(1, 1)
+        self.players.put(2, 1)
+        self.players.poll()  # a copy that knows nothing of a player cannot know what of him was sent
         self.states = []
 
-    @rule(player=st.integers(1, 2), level=st.integers(1, 2))
-    def change(self, player, level):
-        self.players.put(player, level)
+    @rule(player=st.integers(1, 2), level=st.integers(1, 2), email=EMAILS)
+    def change(self, player, level, email):
+        self.players.put(player, level, email=email)
 
-    @rule(player=st.integers(1, 2), level=st.integers(1, 2), answers=st.sampled_from(["given", "given", "lost"]))
-    def deliver(self, player, level, answers):
-        self.players.put(player, level)
+    @rule(player=st.integers(1, 2), level=st.integers(1, 2), email=EMAILS, answers=st.sampled_from(ANSWERS))
+    def deliver(self, player, level, email, answers):
+        self.players.put(player, level, email=email)
         self.states.append(self.players.copy())
         self.players.poll(answers)
 
@@ -152,6 +222,7 @@ class Restores(RuleBasedStateMachine):
         self.players.poll()
         assert self.players.loop.standing.error is None
         assert self.players.api.levels == self.players.wanted()
+        assert self.players.api.reachable == self.players.reachable()
         self.players.close()
         self.home.cleanup()
 

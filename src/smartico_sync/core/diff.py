@@ -80,8 +80,8 @@ def diff(
     """Compare each profile with the row before it of the same player, in the frame or else in `known`.
 
     A column that is NULL, or is not there, counts as the same: a new empty column resends nothing. With `changed` only
-    changed properties stay in an event, a player whose known properties had another layout is sent in full, and a change
-    that leaves nothing to say (a value became NULL) is remembered and not sent.
+    changed properties stay in an event, a player whose known properties had another layout, or whose `whole` is forgotten
+    (null or empty), is sent in full, and a change that leaves nothing to say (a value became NULL) is remembered and not sent.
 
     A value that must never change and did is remembered as what it is now (`moves` follow), or as what it was (hold), so
     that the next row is told as well.
@@ -176,7 +176,8 @@ def compared(
     if payload == "changed":
         # Also what differs from the state, or changed in a row between: each of them may yet be refused.
         earlier = [last.get_column("known_parts"), *([before.get_column("known_parts")] if several else [])]
-        new = {name: news(earlier, layout, place, parts[name]) for place, name in enumerate(names)}
+        forgotten = before.get_column("known_whole").fill_null("") == ""
+        new = {name: news(earlier, layout, place, parts[name]) | forgotten for place, name in enumerate(names)}
         if several:
             new = {name: ever(mask, state.get_column("id")) for name, mask in new.items()}
         sent = sent.with_columns(pl.when(new[name]).then(pl.col(name)).alias(name) for name in names)

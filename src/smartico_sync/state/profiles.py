@@ -14,7 +14,7 @@ from smartico_sync.core.picked import replaced, table
 if TYPE_CHECKING:
     from smartico_sync.state.statements import Statements
 
-__all__ = ["forget", "known", "remember"]
+__all__ = ["FORGOTTEN", "forget", "known", "remember"]
 
 FORGOTTEN = b""  # no fingerprint is equal to it
 CHUNK = 20_000  # ids looked up by one statement: bounds its memory, large enough that its cost does not show
@@ -50,10 +50,13 @@ def remember(connection: Statements, view_no: int, profiles: pl.DataFrame) -> No
 
 
 def forget(connection: Statements, view_no: int, what: Literal["fingerprints", "ages"]) -> None:
-    """Forget what the profiles of a view held, or how old they were, inside the caller's transaction."""
+    """Forget what the profiles of a view held, or how old they were, inside the caller's transaction.
+
+    Which properties had a value stays: one that has none any more is cleared all the same.
+    """
     connection.settle_profiles(view_no)
     if what == "fingerprints":
-        connection.execute("DELETE FROM profile WHERE view_no = ? AND cursor_at IS NULL", (view_no,))
-        connection.execute("UPDATE profile SET whole = ?, parts = NULL WHERE view_no = ?", (FORGOTTEN, view_no))
+        connection.execute("DELETE FROM profile WHERE view_no = ? AND cursor_at IS NULL AND parts IS NULL", (view_no,))
+        connection.execute("UPDATE profile SET whole = ? WHERE view_no = ?", (FORGOTTEN, view_no))
     else:
         connection.execute("UPDATE profile SET cursor_at = NULL WHERE view_no = ?", (view_no,))

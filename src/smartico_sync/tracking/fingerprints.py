@@ -12,6 +12,7 @@ from smartico_sync.core.few_texts import FEW, are_few
 from smartico_sync.core.part_prints import DIGITS, UNSURE
 from smartico_sync.core.picked import picked
 from smartico_sync.core.told_sets import ANY, EMPTY, MARK, items, marked, written
+from smartico_sync.state.profiles import FORGOTTEN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,6 +75,11 @@ class Fingerprints:
         newest = states.unique("id", keep="last", maintain_order=True)
         if self.payload == "full":
             return newest
+        forgotten = pl.col("whole") == pl.lit(FORGOTTEN)
+        if states.select(forgotten.any()).item():  # so that nothing of it is held for told while it goes again
+            states = states.with_columns(
+                pl.when(forgotten).then(unsure(pl.col("parts"))).otherwise("parts").alias("parts")
+            )
         nothing = states.filter(~pl.col("id").is_in(stored.get_column("id").implode())).with_columns(
             pl.lit(None, pl.Binary).alias("parts")
         )
@@ -81,21 +87,20 @@ class Fingerprints:
         return newest.update(agreed(several), on="id", how="left", include_nulls=True) if several.height else newest
 
     def ages(self, ids: pl.Series) -> pl.DataFrame:
-        """The same without fingerprints: any profile is news that is not too old."""
-        return self.known(ids).with_columns(
-            pl.lit(None, pl.Binary).alias("whole"), pl.lit(None, pl.Binary).alias("parts")
-        )
+        """The same, equal to no row: any profile is news that is not too old, and what had a value is known."""
+        return self.known(ids).with_columns(whole=pl.lit(FORGOTTEN))
 
     def doubted(self, ids: pl.Series) -> pl.DataFrame:
         """The same while Smartico may have got more than the state knows: none is equal to any row, so all go in full.
 
-        A set that is told by difference may hold any name that was ever on its way.
+        Any property of a player whom it knows may have a value there. A set that is told by difference may hold any name that
+        was ever on its way.
         """
         found = self.known(ids)
         if self.sets:
             found = found.join(ids.unique().alias("id").to_frame(), on="id", how="full", coalesce=True)
             found = found.with_columns(self._any(name).alias(name) for name in self.sets)
-        return found.with_columns(whole=pl.lit(b""), parts=pl.lit(None, pl.Binary))
+        return found.with_columns(whole=pl.lit(FORGOTTEN), parts=unsure(pl.col("parts")))
 
     def unsettled(self, ids: pl.Series) -> None:
         """Of these players something was not accepted while it was not known what Smartico has: so it stays, of their sets."""
@@ -155,6 +160,12 @@ class Fingerprints:
     def settled(self) -> None:
         """The oldest page on its way is in the state."""
         self.pending.popleft()
+
+
+def unsure(parts: pl.Expr) -> pl.Expr:
+    """Parts of which nothing but their layout is sure: each may be another, and have a value."""
+    hexes = parts.bin.encode("hex")
+    return (hexes.str.slice(0, DIGITS) + hexes.str.slice(DIGITS).str.replace_all(".", UNSURE[0])).str.decode("hex")
 
 
 def last_of(*pages: pl.DataFrame) -> pl.DataFrame:
