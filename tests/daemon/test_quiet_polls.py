@@ -54,6 +54,14 @@ def test_a_row_wakes_the_loop(day, polls, postgresql):
     assert polls.take([day.loop]) == [day.loop]
 
 
+def test_polls_that_are_due_while_the_daemon_ends_are_no_mistake(day, polls):
+    """The schedule is not waited for: what it still asks for is left to the loops, and the log has no `internal error`."""
+    assert polls.take([day.loop]) == []
+    until(lambda: all(each.done() for each in polls._under_way.values()))
+    polls.close()
+    assert polls.take([day.loop]) == [day.loop]
+
+
 def test_trouble_is_left_to_the_loop(day, polls, postgresql):
     """A view that is gone is polled, and tells it."""
     postgresql.execute("DROP TABLE deposits")

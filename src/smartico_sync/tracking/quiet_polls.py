@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING, Literal
 
 import structlog
@@ -36,9 +37,12 @@ class QuietPolls:
         self._threads: dict[int, ThreadPoolExecutor] = {}
         self._under_way: dict[int, Future[None]] = {}
         self._unable: set[int] = set()
+        self._closed = False
 
     def take(self, loops: Iterable[ViewLoop]) -> list[ViewLoop]:
         """Begin to poll for those that are quiet; the others, who must poll themselves. By one thread only."""
+        if self._closed:  # the daemon ends while polls are due
+            return list(loops)
         left: list[ViewLoop] = []
         asked: dict[int, list[tuple[ViewLoop, Quiet]]] = {}
         now = steady_ms()
@@ -52,12 +56,14 @@ class QuietPolls:
         for source, some in asked.items():
             if source not in self._threads:
                 self._threads[source] = ThreadPoolExecutor(1, thread_name_prefix="quiet")
-            self._under_way[source] = self._threads[source].submit(self._poll, source, some)
+            with suppress(RuntimeError):  # closed in this moment
+                self._under_way[source] = self._threads[source].submit(self._poll, source, some)
         return left
 
     def close(self) -> None:
         """End the threads; what is under way is not waited for."""
-        for thread in self._threads.values():
+        self._closed = True
+        for thread in tuple(self._threads.values()):
             thread.shutdown(wait=False, cancel_futures=True)
 
     def _poll(self, source: int, some: Sequence[tuple[ViewLoop, Quiet]]) -> None:
