@@ -116,6 +116,26 @@ def test_personal_data_that_is_gone_is_cleared_through_every_door(players, end):
     assert players.api.taken == taken
 
 
+def test_a_clearing_that_is_refused_is_told_by_the_profile_behind_it(players):
+    """The profile that was on its way behind it clears the e-mail as well: it may be the first that Smartico takes."""
+    players.put(1, 1, email="a@example.com")
+    players.poll()
+    players.put(1, 1)
+    players.api.answers = "waited"
+    for requests in (1, 2):
+        players.loop.mailbox.ask_to_poll()
+        until(lambda: players.loop._advance() or len(players.api.waited) == requests)  # noqa: B023 - called at once
+        players.put(1, 2)
+    players.api.refused = {"1"}
+    rows, receipt = players.api.waited.pop(0)
+    receipt.set_result(players.api.take(rows))
+    players.api.refused = set()
+    players.api.answer()
+    players.poll()
+    assert players.api.levels == players.wanted()
+    assert players.api.reachable == set()
+
+
 def test_what_came_and_went_after_the_copy_is_cleared(players):
     """The copy knows of no e-mail; one was sent since, and is NULL now: Smartico is told so, for it may have it."""
     players.put(1, 1)

@@ -24,6 +24,7 @@ __all__ = ["Fingerprints"]
 
 COLUMNS = ("id", "whole", "parts", "cursor_at")
 HOLD: tuple[Held, ...] = ("hash", "bytes", "bytes", "whole number")
+PARTS = COLUMNS.index("parts")
 BYTES = DIGITS // 2  # of the fingerprint of one property
 
 
@@ -52,8 +53,8 @@ class Fingerprints:
     def known(self, ids: pl.Series) -> pl.DataFrame:
         """The newest fingerprints of these players: [id UInt64, whole Binary, parts Binary|null, cursor_at Int64|null].
 
-        One row a player. Where only changes are sent, a property of which the state and the pages on their way differ is UNSURE,
-        and the parts of a player that the state does not hold are null: any page may yet be refused. With it, where sets are
+        One row a player. A property of which the state and the pages on their way differ is UNSURE, and where only changes are
+        sent the parts of a player that the state does not hold are null: any page may yet be refused. With it, where sets are
         told by difference, all those that may be there (List of JSON), also of players of whom nothing else is known.
         """
         # Before the state is read: what is settled in between is then in both.
@@ -69,12 +70,15 @@ class Fingerprints:
         if not pending:
             return stored
         pending = [picked(page, COLUMNS) for page in pending]
-        if self.payload == "full" and stored.height + sum(page.height for page in pending) <= FEW:
-            return last_of(stored, *pending)
+        few = self.payload == "full" and stored.height + sum(page.height for page in pending) <= FEW
+        if few and (last := last_of(stored, *pending)) is not None:
+            return last
         states = pl.concat([stored, *pending], how="vertical_relaxed")
         newest = states.unique("id", keep="last", maintain_order=True)
         if self.payload == "full":
-            return newest
+            several = states.filter(pl.col("id").is_duplicated()) if newest.height < states.height else states.clear()
+            several = several.filter(pl.col("id").is_in(ids.implode()))
+            return newest.update(agreed(several), on="id", how="left") if several.height else newest
         forgotten = pl.col("whole") == pl.lit(FORGOTTEN)
         if states.select(forgotten.any()).item():  # so that nothing of it is held for told while it goes again
             states = states.with_columns(
@@ -168,11 +172,13 @@ def unsure(parts: pl.Expr) -> pl.Expr:
     return (hexes.str.slice(0, DIGITS) + hexes.str.slice(DIGITS).str.replace_all(".", UNSURE[0])).str.decode("hex")
 
 
-def last_of(*pages: pl.DataFrame) -> pl.DataFrame:
-    """Of each player in a handful of states [id, whole, parts, cursor_at] the last one, in order."""
+def last_of(*pages: pl.DataFrame) -> pl.DataFrame | None:
+    """Of each player in a handful of states [id, whole, parts, cursor_at] the last one, in order; None where their parts differ."""
     found: dict[int, tuple[Any, ...]] = {}
     for state in (state for page in pages for state in page.rows()):
-        found.pop(state[0], None)
+        before = found.pop(state[0], state)
+        if before[PARTS] != state[PARTS]:
+            return None
         found[state[0]] = state
     columns = zip(*found.values(), strict=True) if found else [()] * len(COLUMNS)
     return few_columns.frame(COLUMNS, HOLD, columns)
