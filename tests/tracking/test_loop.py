@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 
+import pytest
+
 from smartico_sync.core.position import Position
 from smartico_sync.errors import StateDamaged
 from smartico_sync.tracking import base_loop
 from smartico_sync.tracking.mailbox import OperatorTurn
 from waiting import until
+
+from .conftest import Tracked
 
 
 def test_a_request_that_hangs_holds_up_no_later_poll(tracked):
@@ -125,3 +129,23 @@ def test_a_backlog_fills_its_requests_and_what_is_new_is_spread(tracked):
     tracked.loop.mailbox.ask_to_poll()
     until(lambda: tracked.head() == 1301)
     assert tracked.delivery.requests[-1] == "spread"
+
+
+@pytest.mark.parametrize(
+    ("more", "left_out"),
+    [(", where: {user_ext_id: 1}", "user_ext_id = 2"), ("", "deposit_amount = NULL")],
+    ids=["where", "dead letters"],
+)
+def test_late_rows_that_are_all_left_out_stop_nobody(tmp_path, more, left_out):
+    """Rows that come late and are not sent, whatever the reason, come in one reading with many that are: these arrive."""
+    day = Tracked(tmp_path, more)
+    try:
+        day.insert(*range(1, 4), *range(6, 10))
+        day.loop.poll(day.stopping, checks="now")
+        day.insert(4, 5, *range(10, 40))
+        day.replica.execute(f"UPDATE deposits SET {left_out} WHERE transaction_id IN (4, 5)")
+        day.loop.poll(day.stopping, checks="now")
+        assert day.loop.standing.error is None
+        assert {int(key) for key in day.delivery.sent} == {*range(1, 4), *range(6, 40)}
+    finally:
+        day.close()

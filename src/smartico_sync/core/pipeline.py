@@ -78,6 +78,7 @@ def prepare(
         found = few_batch(rows, options, known, now_ms, waiting, holds)
         if found is not None:
             return found
+    rows = rows.rechunk()  # as `events` needs it, once for all that is made of them
     mapped = events(mapping, rows)
     places = picked(rows, key_columns(rows))
     ledger = ledger_of(rows, mapping)
