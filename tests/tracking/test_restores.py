@@ -136,6 +136,34 @@ def test_a_clearing_that_is_refused_is_told_by_the_profile_behind_it(players):
     assert players.api.reachable == set()
 
 
+def test_what_a_new_player_had_is_cleared_while_he_is_on_his_way(players):
+    """His first profile, with an e-mail, is not answered yet when it is NULL: the second clears it."""
+    players.put(1, 1, email="a@example.com")
+    players.api.answers = "waited"
+    for requests in (1, 2):
+        players.loop.mailbox.ask_to_poll()
+        until(lambda: players.loop._advance() or len(players.api.waited) == requests)  # noqa: B023 - called at once
+        players.put(1, 2)
+    players.api.answer()
+    players.poll()
+    assert players.api.levels == players.wanted()
+    assert players.api.reachable == set()
+
+
+@pytest.mark.parametrize("players", ["changed"], indirect=True)
+def test_what_is_gone_is_cleared_in_a_view_that_has_another_column_now(players):
+    """The e-mail became NULL with the first change after the view got a column: it is cleared all the same."""
+    players.put(1, 1, email="a@example.com")
+    players.poll()
+    players.replica.execute("ALTER TABLE players ADD tier TEXT DEFAULT 'gold'")
+    players.put(1, 2)
+    players.end()
+    players.begin()
+    players.poll()
+    assert players.api.levels == players.wanted()
+    assert players.api.reachable == set()
+
+
 def test_what_came_and_went_after_the_copy_is_cleared(players):
     """The copy knows of no e-mail; one was sent since, and is NULL now: Smartico is told so, for it may have it."""
     players.put(1, 1)

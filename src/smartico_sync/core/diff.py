@@ -86,7 +86,8 @@ def diff(
     A value that must never change and did is remembered as what it is now (`moves` follow), or as what it was (hold), so
     that the next row is told as well.
 
-    A property of `clears` ("*": any) that had a value and is NULL now is cleared, by `!name`; one that was never sent is not.
+    A property of `clears` ("*": any) that had a value and is NULL now is cleared, by `!name`; one that was never sent is not, but where
+    the known properties had another layout, which does not tell.
     `absent`: of which properties which events say nothing at all; those stay what they were, and are not cleared.
 
     A set whose column has told_sets.MARK before its name leaves as `+name` and `-name`, by difference with those that `known`
@@ -296,7 +297,8 @@ def gone(
         values = frame.get_column(name)
         if not values.null_count():
             continue
-        had = known.str.starts_with(layout) & (known.str.slice(DIGITS * (parts + 1) + place, 1) == "1")
+        # Of parts of another layout nobody knows what they tell.
+        had = ~known.str.starts_with(layout) | (known.str.slice(DIGITS * (parts + 1) + place, 1) == "1")
         lost = had.fill_null(value=False) & values.is_null()
         if name in absent:
             lost &= ~absent[name]

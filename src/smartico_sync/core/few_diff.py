@@ -89,10 +89,10 @@ def prints(frame: pl.DataFrame, names: Sequence[str], secret: bytes) -> list[str
 
 
 def differs(known: bytes | None, layout: str, own: Sequence[str]) -> bool:
-    """Whether a part is another than before, or something that had a value has none."""
+    """Whether a part is another than before, or something that had a value, or may have had one, has none."""
     text = known.hex() if known is not None else ""
     if not text.startswith(layout):
-        return False
+        return bool(text) and "0" in own
     at = DIGITS
     for mark in own:
         old = text[at : at + len(mark)]

@@ -54,7 +54,7 @@ class Fingerprints:
         """The newest fingerprints of these players: [id UInt64, whole Binary, parts Binary|null, cursor_at Int64|null].
 
         One row a player. A property of which the state and the pages on their way differ is UNSURE, and where only changes are
-        sent the parts of a player that the state does not hold are null: any page may yet be refused. With it, where sets are
+        sent every one of a player that the state does not hold: any page may yet be refused. With it, where sets are
         told by difference, all those that may be there (List of JSON), also of players of whom nothing else is known.
         """
         # Before the state is read: what is settled in between is then in both.
@@ -85,7 +85,7 @@ class Fingerprints:
                 pl.when(forgotten).then(unsure(pl.col("parts"))).otherwise("parts").alias("parts")
             )
         nothing = states.filter(~pl.col("id").is_in(stored.get_column("id").implode())).with_columns(
-            pl.lit(None, pl.Binary).alias("parts")
+            unsure(pl.col("parts"))
         )
         several = pl.concat([states, nothing]).filter(pl.col("id").is_duplicated() & pl.col("id").is_in(ids.implode()))
         return newest.update(agreed(several), on="id", how="left", include_nulls=True) if several.height else newest
