@@ -278,3 +278,13 @@ def test_keys_that_a_collation_takes_for_equal_are_all_sent(operator, mariadb):
     assert operator.sync("run", "--once").returncode == 0
     sent = sorted(event["payload"]["acc_last_transaction_id"] for event in operator.accepted())
     assert sent == ["ABC", "Abc", "abc", "abc ", "abd"]
+
+
+def test_a_row_that_is_left_out_is_told_as_that(operator, replica):
+    """Of a row that `where:` leaves out `trace` says that it was read and not sent, and why; it is accounted for."""
+    execute = replica(DEPOSITS, BY_TIME.replace("cursor: dt", "cursor: dt, where: {user_ext_id: somebody}"))
+    execute("INSERT INTO deposits (dt, transaction_id) VALUES ('2026-01-03 10:00:00', 'a')")
+    assert operator.sync("run", "--once").returncode == 0
+    done = operator.sync("trace", "deposits", "a")
+    assert done.returncode == 0, done.stderr
+    assert "read, and not sent: it is left out by `where:`" in done.stdout

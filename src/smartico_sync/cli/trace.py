@@ -106,6 +106,9 @@ def trace(name: str, key: tuple[str, ...], path: Path, as_json: bool) -> ExitCod
     return ExitCode.DEAD_LETTERS if lost else ExitCode.FINE
 
 
+LEFT_OUT = "it is left out by `where:`, or as a type that is ignored"
+
+
 def as_typed(relation: Relation, key: tuple[str, ...]) -> tuple[str, ...]:
     """A key as a person wrote it, each value in the form that every database reads. ConfigError for one that its column cannot hold."""
     values = []
@@ -224,7 +227,7 @@ def told(store: Store, prepared: PreparedView | PreparedStream, rows: pl.DataFra
         "event_type": event[0][TYPE] if event else "",
         # A profile's final id also depends on what it holds.
         "eid": event[0][EID] if event and prepared.mapping.kind.role != "profile" else "",
-        "problem": "" if event else mapped.rejects.get_column("reason")[0],
+        "problem": "" if event else LEFT_OUT if mapped.skipped else mapped.rejects.get_column("reason")[0],
     }
 
 
@@ -257,6 +260,8 @@ def show(
             said += ", or given up and dropped by hand"
         if row["cursor"] in settled:
             said = "read, and not accepted"
+        if row["acknowledged"] and row["problem"] == LEFT_OUT:
+            said = "read, and not sent"
         if row["there_at_start"]:
             said = "there when the view began, and not sent by it, unless by a backfill (see `start_from`)"
         echo(f"    {said}{': ' + row['problem'] if row['problem'] else ''}")
