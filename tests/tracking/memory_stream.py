@@ -103,12 +103,13 @@ class MemoryStream:
         self.keep = {}  # by lane, what it does not show again
         self.times = defaultdict(lambda: 1_700_000_000_000)
 
-    def put(self, *values, lane="bets/0", key=None, headers=None):
+    def put(self, *values, lane="bets/0", key=None, headers=None, time_ms=None):
         for value in values:
             log = self.lanes[lane]
             body = value if isinstance(value, bytes | None) else json.dumps(value).encode()
             self.times[lane] += 1000
-            log.append(Message(lane, len(log), self.times[lane], key, body, headers or {}))
+            at = self.times[lane] if time_ms is None else time_ms
+            log.append(Message(lane, len(log), at, key, body, headers or {}))
 
     def idle(self, wait_s):
         import time

@@ -508,6 +508,39 @@ def test_a_profile_that_says_only_what_changed_clears_nothing(streamed):
     assert [row.get("balance") for row in view.delivery.sent] == [None, "5", None, "6", None]
 
 
+@pytest.mark.parametrize("unusable", [0, 1_767_225_600])  # not told, and told in seconds
+@pytest.mark.parametrize(
+    "more", ["", ", fields: {user_ext_id: u, ext_brand_id: b, level: level, dt: message.timestamp}"]
+)
+def test_a_message_without_a_time_is_dated_when_it_is_read(streamed, unusable, more):
+    """A profile that nobody dates is no event of 1970, which the API refuses; the next one with a time is not older than it."""
+    view, began = streamed(USERS, more), now_ms()
+    known = {"user_ext_id": 1, "ext_brand_id": "b", "u": 1, "b": "b"}
+    view.stream.put({**known, "level": 1}, time_ms=unusable)
+    view.stream.put({**known, "level": 2})
+    view.poll()
+    view.stream.put({**known, "level": 3}, {**known, "level": 4}, time_ms=unusable)
+    view.poll()
+    assert [row["level"] for row in view.delivery.sent] == ["1", "2", "3", "4"]
+    one, two, *others = (row["@date"] for row in view.delivery.sent)
+    assert two == view.stream.lanes["bets/0"][1].time_ms
+    assert began <= one <= min(others) <= max(others) <= now_ms()
+
+
+def test_a_message_without_a_time_has_the_same_id_whenever_it_is_read(streamed):
+    """What dates it is no part of what it is: read again, it counts once."""
+    view = streamed("{name: c, source: bus, relation: bets, kind: custom, event_type: client_action%s}")
+    view.stream.put({"user_ext_id": 1, "ext_brand_id": "b", "what": "x"}, time_ms=0)
+    view.poll()
+    view.store.rewind("c", None, at_ms=now_ms(), lanes_at={"bets/0": 0})
+    view.loop.close()
+    view.loop = view.made()
+    view.poll()
+    first, again = view.delivery.sent
+    assert first[EID] == again[EID]
+    assert first["@date"] > 0
+
+
 def test_a_version_keeps_what_is_older_back(streamed):
     """A topic that is not keyed by player brings states out of their order: the older one is counted, and not sent."""
     view = streamed(USERS, ", version: dt", ("bets/0", "bets/1"))

@@ -14,6 +14,7 @@ from smartico_sync.core.conversion import Hints, conversion
 from smartico_sync.core.events import BRAND, DATE, KEY, PLAYER, POSITION, TYPE, USER
 from smartico_sync.core.few_texts import are_few
 from smartico_sync.core.identity import row_hashes
+from smartico_sync.core.row_values import dating
 from smartico_sync.core.selection import ROLE, role_of
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ def moments_in(
 ) -> tuple[tuple[Column, Later], ...]:
     """The columns that may say when it happened, as moments."""
     hints = Hints(timezone=mapping.relation.timezone)
-    return tuple((column, cache(partial(conversion, column, "date", schema[column.name], hints))) for column in columns)
+    there = zip(columns, dating(columns, schema), strict=True)
+    return tuple((column, cache(partial(conversion, own, "date", schema[own.name], hints))) for column, own in there)
 
 
 def reasons(text: str, relation: Relation) -> Iterator[tuple[str, str]]:

@@ -6,8 +6,22 @@ from typing import Literal
 
 from msgspec import Struct
 
-__all__ = ["IDS", "TIMES", "Column", "ColumnsAre", "CursorIs", "Family", "Prints", "Relation", "Snapshot"]
+__all__ = [
+    "DATED",
+    "IDS",
+    "TIME",
+    "TIMES",
+    "Column",
+    "ColumnsAre",
+    "CursorIs",
+    "Family",
+    "Prints",
+    "Relation",
+    "Snapshot",
+]
 
+TIME = "@time"  # when the broker says that a message was written: the cursor of messages
+DATED = "@dated"  # the same, or where nobody says one that can be meant, when the message was read: a column only where that is so
 Family = Literal[
     "integer",  # any width, signed or not
     "decimal",  # exact; reaches the frame as text

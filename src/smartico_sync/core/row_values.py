@@ -13,17 +13,20 @@ from smartico_sync.core.conversion import Conversion, Form, Hints, blank, conver
 from smartico_sync.core.events import BRAND, DATE, KEY, TYPE, USER
 from smartico_sync.core.few_rows import Step
 from smartico_sync.core.few_texts import FEW
+from smartico_sync.core.relation import DATED, TIME
 from smartico_sync.core.selection import ROLE, implied_role, in_roles, role_of, roles_by_word, type_of, types_by_word
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
     from smartico_sync.catalogue.properties import PropertyType
     from smartico_sync.core.relation import Column
     from smartico_sync.core.view_mapping import Property, ViewMapping
 
-__all__ = ["BRAND_COLUMN", "USER_COLUMN", "converted", "converted_form", "envelope", "few_converted", "inked_columns"]
+__all__ = [
+    "BRAND_COLUMN", "USER_COLUMN", "converted", "converted_form", "dating", "envelope", "few_converted", "inked_columns",
+]  # fmt: skip
 
 BRAND_COLUMN, USER_COLUMN = "ext_brand_id", "user_ext_id"
 FIRST_INK, PAST_INK = "!", "\x7f"  # what begins in between is neither empty nor blank, whatever counts as a space
@@ -66,7 +69,9 @@ def few_envelope(mapping: ViewMapping, schema: Mapping[str, pl.DataType]) -> dic
         event_type = few_rows.words(column, types_by_word(mapping, column, schema))
     hints = Hints(timezone=mapping.relation.timezone)
     moments = {
-        name: few_rows.first([few_rows.value(each, "date", schema[each.name], hints) for each in columns], pl.Int64())
+        name: few_rows.first(
+            [few_rows.value(each, "date", schema[each.name], hints) for each in dating(columns, schema)], pl.Int64()
+        )
         for name, columns in mapping.dates.items()
     }
     brand = few_rows.same(options.brand) if options.brand else few_rows.name(mapping.called[BRAND_COLUMN])
@@ -106,13 +111,18 @@ def key_of(mapping: ViewMapping) -> pl.Expr:
     return pl.concat_str(key, separator=",", ignore_nulls=True) if key else pl.col("@cursor")
 
 
+def dating(columns: Sequence[Column], schema: Mapping[str, pl.DataType]) -> list[Column]:
+    """The columns that say when, as a page has them: the time of its messages may be wanting in some of them."""
+    return [replace(each, name=DATED) if each.name == TIME and DATED in schema else each for each in columns]
+
+
 def date_of(mapping: ViewMapping, schema: Mapping[str, pl.DataType]) -> pl.Expr:
     """When each row happened, by the dates of its role."""
     role = role_of(mapping, schema)
     hints = Hints(timezone=mapping.relation.timezone)
 
     def first(columns: tuple[Column, ...]) -> pl.Expr:
-        made = [conversion(column, "date", schema[column.name], hints).expr for column in columns]
+        made = [conversion(column, "date", schema[column.name], hints).expr for column in dating(columns, schema)]
         return pl.coalesce(made) if made else pl.lit(None, pl.Int64)
 
     when = first(mapping.dates[""])

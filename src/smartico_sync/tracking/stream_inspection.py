@@ -15,6 +15,7 @@ from smartico_sync.core.messages.frames import frame_of
 from smartico_sync.core.messages.rows import LANE, learnt, read
 from smartico_sync.core.pipeline import positions_of
 from smartico_sync.state.ledger import BUCKET_MS
+from smartico_sync.tracking.clocks import now_ms
 from smartico_sync.tracking.prepared_stream import columns_in, never_seen, prepare_stream
 from smartico_sync.tracking.reconciliation import LISTED, Bucket, Reconciliation, Span
 from smartico_sync.tracking.stream_session import known_stream, settled_key
@@ -63,7 +64,7 @@ def sampled(
     prepared = prepare_stream(configuration, view, found, key)
     if row is not None and store is not None:
         prepared = known_stream(prepared, row, store)
-    rows = frame_of(table, prepared.relation, prepared.absence)
+    rows = frame_of(table, prepared.relation, prepared.absence, now_ms())
     return Sampled(prepared, table, rows, never_seen(view, found))
 
 

@@ -100,7 +100,7 @@ class StreamSession(Struct, frozen=True):
 
     def rows(self, table: Table) -> pl.DataFrame:
         """The rows of some messages."""
-        return frame_of(table, self.prepared.relation, self.prepared.absence)
+        return frame_of(table, self.prepared.relation, self.prepared.absence, now_ms())
 
     @property
     def memory(self) -> str:

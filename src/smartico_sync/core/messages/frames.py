@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from smartico_sync.catalogue.events import EARLIEST_MS
 from smartico_sync.core.messages.exact import ABSENT, Absent, Number, as_json, as_text
 from smartico_sync.core.messages.message import Messages
-from smartico_sync.core.messages.rows import LANE, OFFSET, TIME, bounded
+from smartico_sync.core.messages.rows import DATED, LANE, OFFSET, TIME, bounded
 
 if TYPE_CHECKING:
     from smartico_sync.core.messages.rows import Table
@@ -17,9 +18,12 @@ if TYPE_CHECKING:
 __all__ = ["frame_of"]
 
 
-def frame_of(table: Table, relation: Relation, absence: frozenset[str] = frozenset()) -> pl.DataFrame:
+def frame_of(
+    table: Table, relation: Relation, absence: frozenset[str] = frozenset(), now_ms: int | None = None
+) -> pl.DataFrame:
     """The rows of a relation, as the poll's sources hand them over: its columns, `@cursor` (the place), `@key.N`, `@unreadable`.
 
+    `now_ms` (epoch ms) dates messages of which nobody says when they were written: in `@dated`, where there are any.
     `absence`: columns of which `@absent.NAME` (Boolean) says where a message says nothing of it; only where one does not.
     """
     messages = Messages.of(table.messages)
@@ -37,6 +41,11 @@ def frame_of(table: Table, relation: Relation, absence: frozenset[str] = frozens
         ]
     )
     frame = frame.with_columns(pl.Series("@cursor", lanes + "@" + own[OFFSET]))
+    if now_ms is not None and min(messages.times_ms, default=EARLIEST_MS) < EARLIEST_MS:
+        dated = [now_ms if at < EARLIEST_MS else at for at in messages.times_ms]
+        frame = frame.with_columns(
+            pl.from_epoch(pl.Series(DATED, dated), "ms").dt.cast_time_unit("us").dt.replace_time_zone("UTC")
+        )
     keys = [frame.get_column(name).cast(pl.String) for name in relation.key]
     for name, key in zip(relation.key, keys, strict=True):
         if key.null_count():

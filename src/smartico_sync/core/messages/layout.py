@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct
 
+from smartico_sync.catalogue.events import EARLIEST_MS
 from smartico_sync.core.messages.debezium import moment
 from smartico_sync.core.messages.exact import ABSENT, Number, Undecodable, as_text, decode
 
@@ -149,7 +150,7 @@ def of_message(message: Message, path: tuple[str, ...]) -> Any:
     """What the broker says of a message."""
     topic, _, partition = message.lane.rpartition("/")
     facts = {
-        "timestamp": moment(message.time_ms, "epoch_ms") + "Z", "offset": message.offset, "topic": topic or partition,
+        "timestamp": moment(message.time_ms, "epoch_ms") + "Z" if message.time_ms >= EARLIEST_MS else None, "offset": message.offset, "topic": topic or partition,
         "partition": partition if topic else None, "key": message.key,
     }  # fmt: skip
     return facts.get(path[0], ABSENT) if path else ABSENT

@@ -21,6 +21,7 @@ from smartico_sync.core.messages.exact import (
     unbounded,
 )
 from smartico_sync.core.messages.layout import value_at, walk, word_at
+from smartico_sync.core.relation import DATED, TIME
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,10 +31,10 @@ if TYPE_CHECKING:
     from smartico_sync.core.relation import Family
 
 __all__ = [
-    "LANE", "MOST_COLUMNS", "ODD", "OFFSET", "PLACE_KEY", "SKIPS", "TIME", "Table", "bounded", "learnt", "read",
+    "DATED", "LANE", "MOST_COLUMNS", "ODD", "OFFSET", "PLACE_KEY", "SKIPS", "TIME", "Table", "bounded", "learnt", "read",
 ]  # fmt: skip
 
-LANE, OFFSET, TIME = "@lane", "@offset", "@time"  # what the broker says of a message; no member can be called so
+LANE, OFFSET = "@lane", "@offset"  # what the broker says of a message; no member can be called so
 PLACE_KEY = (LANE, OFFSET, TIME)  # the key of messages that have none of their own
 SKIPS = ("where", "tombstone", "deleted", "nothing")  # why messages become no rows
 MOST_COLUMNS = 500  # members of objects whose names are data are no columns
