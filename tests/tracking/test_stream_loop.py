@@ -14,7 +14,7 @@ from smartico_sync.config.load import load
 from smartico_sync.core.backoff import Backoff
 from smartico_sync.core.events import EID, KEY
 from smartico_sync.core.outcome import revived
-from smartico_sync.core.reason_codes import UNKNOWN_USER
+from smartico_sync.core.reason_codes import GONE, UNKNOWN_USER
 from smartico_sync.core.records import Receipt, Refusal
 from smartico_sync.daemon.wiring import protection_of
 from smartico_sync.errors import DeliveryUnavailable, SourceUnreachable
@@ -339,6 +339,62 @@ def test_who_waits_is_read_again_at_its_place(streamed, monkeypatch):
     assert [key for key in view.delivery.keys if key in ("b1", "b3")] == ["b1", "b1", "b3"]
     assert view.counts() == {"read": 3, "delivered": 3}
     assert view.loop._subscription.waiting == []
+
+
+def tried_again(view):
+    """Have all that was given up tried again, after a restart."""
+    view.store.revive(
+        view.store.views()[0].view, [revived(letter, now_ms()) for letter in view.store.all_dead_letters()]
+    )
+    view.loop.close()
+    view.loop = view.made()
+    view.poll()
+
+
+def test_another_message_at_its_place_is_not_what_was_given_up(streamed):
+    """The topic was made again, and what has its place now is delivered: what was given up before is gone, and said to be."""
+    view = streamed()
+    view.delivery.refused["b1"] = (7, "no")
+    view.stream.put(bet(1), bet(2))
+    view.poll()
+    view.stream.lanes["bets/0"].clear()
+    view.stream.epoch = "two"
+    view.stream.put(bet(11), bet(12))
+    view.store.rewind("bets", None, at_ms=now_ms(), lanes_at={"bets/0": 0})
+    tried_again(view)
+    assert sorted(view.delivery.keys) == ["b1", "b11", "b12", "b2"]
+    assert view.counts() == {"read": 4, "delivered": 3, "dead_lettered": 1}
+    (letter,) = view.store.all_dead_letters()
+    assert (letter.row.key, letter.code) == ("b1", GONE)
+
+
+def test_what_cannot_be_read_any_more_is_not_said_to_be_gone(streamed):
+    """The view was changed, and its messages are still there: the dead letter says what is wrong with them."""
+    view = streamed()
+    view.delivery.refused["b1"] = (7, "no")
+    view.stream.put(bet(1))
+    view.poll()
+    (configured,) = view.configuration.views
+    view.configuration = view.configuration.model_copy(
+        update={"views": [configured.model_copy(update={"root": "data"})]}
+    )
+    tried_again(view)
+    (letter,) = view.store.all_dead_letters()
+    assert "no object at data" in letter.reason
+
+
+def test_a_profile_whose_message_was_deleted_is_not_taken_for_settled(streamed):
+    """Nobody knows whether a later message said the same: it stays a dead letter, and says that it is gone."""
+    view = streamed(USERS)
+    view.delivery.refused["b,1"] = (7, "no")
+    view.stream.put({"user_ext_id": 1, "ext_brand_id": "b", "level": 1})
+    view.poll()
+    view.delivery.refused.clear()
+    view.stream.lanes["bets/0"][0] = view.stream.lanes["bets/0"][0]._replace(offset=-1)  # retention took it
+    tried_again(view)
+    assert view.counts() == {"read": 1, "dead_lettered": 1}
+    (letter,) = view.store.all_dead_letters()
+    assert letter.code == GONE
 
 
 def test_a_lane_that_ends_behind_its_last_message_is_written_down(streamed):

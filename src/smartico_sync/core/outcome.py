@@ -162,7 +162,8 @@ def judge_rows(
     waiting += [
         parked_again(tried, GONE, "the source does not show the row now", at_ms, tried.row) for tried in retried.hidden
     ]
-    if batch.profiles is None:
+    if batch.profiles is None or options.mapping.relation.version is not None:
+        # A message that was deleted has no newer state of its profile to go with, as far as anybody knows.
         dead += [given_up(tried, GONE, "the row is gone from the source", at_ms) for tried in retried.gone]
         return Outcome(tuple(dead), tuple(waiting), tuple(resolved), 0)
     # A profile moves up when it changes, and goes with its newer state.

@@ -18,6 +18,7 @@ from smartico_sync.core.messages.message import place_of, split_place
 from smartico_sync.core.messages.rows import SKIPS, read
 from smartico_sync.core.outbox import packed as packed_page
 from smartico_sync.core.outcome import Retried
+from smartico_sync.core.pipeline import positions_of
 from smartico_sync.core.position import Position
 from smartico_sync.core.records import LaneStep, Receipt
 from smartico_sync.tracking import redelivery
@@ -262,11 +263,23 @@ def kept(commit: Commit, messages: Sequence[Message], keep: Mapping[str, Keep]) 
     }
 
 
+def same(parked: Position, at: Mapping[str, tuple[int, Position]]) -> int | None:
+    """The row of the message that is parked; None where its place is empty, or another's.
+
+    One whose key could not be read, before or now, may be the same: the view was mended, or it is now that it is wrong.
+    """
+    row, found = at.get(parked.cursor, (None, parked))
+    return row if found.key == parked.key or not all(parked.key) or not all(found.key) else None
+
+
 def found_again(session: StreamSession, table: Table, parked: Sequence[ParkedRow]) -> redelivery.Found:
-    """The rows of parked rows as the broker still has them, in the order in which these are due."""
+    """The rows of parked rows as the broker still has them, in the order in which these are due.
+
+    A topic that was made again has other messages at their places: one with another key is none of theirs.
+    """
     rows = session.rows(table)
-    at = {place_of(message): row for row, message in enumerate(table.messages)}
-    places = [at.get(each.row.position.cursor) if each.row.position else None for each in parked]
+    at = dict(zip(map(place_of, table.messages), enumerate(positions_of(rows)), strict=True))
+    places = [None if each.row.position is None else same(each.row.position, at) for each in parked]
     there = [place for place in places if place is not None]
     found = tuple(each for each, place in zip(parked, places, strict=True) if place is not None)
     gone = tuple(each for each, place in zip(parked, places, strict=True) if place is None)
