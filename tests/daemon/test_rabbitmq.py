@@ -6,6 +6,7 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import sqlite3
 import threading
@@ -213,6 +214,30 @@ def test_a_player_who_is_not_known_yet_is_waited_for(queue):
     assert counts.get("dead_lettered", 0) == 0
     assert counts.get("parked", 0) == 0
     assert counts["read"] == counts["delivered"] + counts.get("duplicate", 0)
+
+
+def test_who_waits_outlives_his_queue(operator, rabbitmq):
+    """It was read, and is waited for: that the queue is deleted meanwhile, and declared anew, takes nothing of that away."""
+    for kind in ("classic", "quorum"):
+        made, arrived = Queue(operator, rabbitmq, kind), len(operator.accepted())
+        made.configure()
+        operator.sandbox.set_faults(["unknown-users"])
+        daemon = operator.start("run")
+        made.put(bet(f"{kind} 1"), bet(f"{kind} 2"))
+        until(lambda made=made: made.told("status")["views"][0]["parked"], 0.2)
+        rabbitmq.owner().queue_delete(made.name)
+        until(lambda made=made: "no such queue" in made.sync("status", "--json").stdout, 0.2)
+        rabbitmq.queue(kind, made.name)
+        made.put(bet(f"{kind} 3"))
+        operator.sandbox.set_faults([])
+        until(lambda arrived=arrived: len(operator.accepted()) == arrived + 3, 0.2)
+        daemon.send_signal(signal.SIGTERM)
+        assert daemon.wait() == 0
+        ids = [event["payload"]["casino_last_bet_id"] for event in operator.accepted()[arrived:]]
+        assert ids == [f"b{kind} {number}" for number in (1, 2, 3)]
+        counts = made.told("watermark", "show")[0]["counts"]
+        assert {name: count for name, count in counts.items() if count} == {"read": 3, "delivered": 3}
+        shutil.rmtree(operator.home / "state")
 
 
 class Writer(threading.Thread):

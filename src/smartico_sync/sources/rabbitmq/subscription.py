@@ -17,7 +17,7 @@ from pika.exceptions import AMQPError
 
 from smartico_sync.core.messages.message import PAGE_BYTES, fitting, place_of
 from smartico_sync.core.records import LaneStep
-from smartico_sync.errors import SourceUnreachable
+from smartico_sync.errors import SourceUnreachable, ViewBroken
 from smartico_sync.sources.rabbitmq.acknowledgements import acks
 from smartico_sync.sources.rabbitmq.beginning import counted_from, mark, refuse, stream_step, timeless
 from smartico_sync.sources.rabbitmq.failures import translated
@@ -316,6 +316,7 @@ class RabbitSubscription:
     def _complain(self) -> None:
         """Raise what nobody has raised yet."""
         if self._failed is not None:
+            self._keep_held()
             raise self._failed
         if not self._channel.is_open:
             raise SourceUnreachable(
@@ -360,10 +361,18 @@ class RabbitSubscription:
 
     def _count(self) -> None:
         """Count on the channel that consumes, and ask something more: what was given to us before the count has arrived then."""
-        with translated(self._place):
-            self._remaining.count(self._channel)
-            self._channel.basic_qos(prefetch_count=self._settings.prefetch)
-            self._connection.process_data_events(0)
+        try:
+            with translated(self._place):
+                self._remaining.count(self._channel)
+                self._channel.basic_qos(prefetch_count=self._settings.prefetch)
+                self._connection.process_data_events(0)
+        except ViewBroken:
+            self._keep_held()
+            raise
+
+    def _keep_held(self) -> None:
+        """A queue is gone, maybe with what waits of it. Should it come again all the same, it counts once."""
+        self._keeper.keep([held.message for held in self._held.values()])
 
     def _wait(self, wait_s: float) -> Page:
         """Consume again once the API takes events: what was given back comes once more."""
