@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from concurrent.futures import Future
 from unittest.mock import Mock
@@ -9,9 +10,11 @@ from unittest.mock import Mock
 import pytest
 from msgspec.structs import replace
 from polars.exceptions import PanicException
+from structlog.testing import capture_logs
 
 from smartico_sync.config.load import load
 from smartico_sync.core.backoff import Backoff
+from smartico_sync.core.batches import encode
 from smartico_sync.core.events import EID, KEY
 from smartico_sync.core.outcome import revived
 from smartico_sync.core.reason_codes import GONE, UNKNOWN_USER
@@ -32,6 +35,7 @@ from waiting import until
 from .memory_stream import MemoryStream, MemorySubscription
 
 BETS = "{name: bets, source: bus, relation: bets, kind: casino_bets%s}"
+CUSTOM = "{name: c, source: bus, relation: bets, kind: custom, event_type: client_action%s}"
 USERS = "{name: users, source: bus, relation: bets, kind: users%s}"
 
 
@@ -585,7 +589,7 @@ def test_a_message_without_a_time_is_dated_when_it_is_read(streamed, unusable, m
 
 def test_a_message_without_a_time_has_the_same_id_whenever_it_is_read(streamed):
     """What dates it is no part of what it is: read again, it counts once."""
-    view = streamed("{name: c, source: bus, relation: bets, kind: custom, event_type: client_action%s}")
+    view = streamed(CUSTOM)
     view.stream.put({"user_ext_id": 1, "ext_brand_id": "b", "what": "x"}, time_ms=0)
     view.poll()
     view.store.rewind("c", None, at_ms=now_ms(), lanes_at={"bets/0": 0})
@@ -617,6 +621,28 @@ def test_messages_that_are_not_meant_are_counted(streamed):
     view.poll()
     assert view.delivery.keys == ["b1"]
     assert view.counts() == {"read": 3, "delivered": 1, "skipped": 2}
+
+
+@pytest.mark.parametrize(
+    ("more", "levels", "told"),
+    [("", [5, "gold", "6"], ["level", "vip"]), (", columns: {level: {type: number}}", [5, None, 6], ["vip"])],
+)
+def test_a_column_of_two_types_is_text_and_the_log_says_so(streamed, more, levels, told):
+    """One odd value changes how a property of one's own is sent, for ever; unless the view says what it is."""
+    view, bodies = streamed(CUSTOM, f", key: [id], event_date: dt{more}"), []
+    view.delivery.send = lambda name, events, send=view.delivery.send, **how: (
+        bodies.append(json.loads(encode(events))),
+        send(name, events, **how),
+    )[1]
+    seen = {"user_ext_id": 1, "ext_brand_id": "b", "dt": "2026-01-01T00:00:00Z"}
+    with capture_logs() as said:
+        for number, more in enumerate(
+            ({"level": 5, "vip": True}, {"level": "gold", "vip": "yes"}, {"level": 6, "note": "x"})
+        ):
+            view.stream.put({**seen, "id": number, **more})
+            view.poll()
+    assert [event["payload"].get("level") for (event,) in bodies] == levels
+    assert [line["columns"] for line in said if line["event"] == "view.mixed"] == [told]
 
 
 def test_fields_name_the_columns(streamed):

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from smartico_sync.core.definition import changes, stopping
 from smartico_sync.core.mapping import told_by_difference, told_whole
 from smartico_sync.core.messages.frames import frame_of
-from smartico_sync.core.messages.rows import PLACE_KEY, learnt
+from smartico_sync.core.messages.rows import PLACE_KEY, learnt, mixed
 from smartico_sync.core.pipeline import PipelineOptions
 from smartico_sync.core.tracing import UNTRACED
 from smartico_sync.tracking.clocks import now_ms
@@ -22,7 +22,7 @@ from smartico_sync.tracking.prepared_view import stopped
 from smartico_sync.tracking.view_identity import definition_of, recorded, replaced, row_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     import polars as pl
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from smartico_sync.core.records import ViewRow
     from smartico_sync.core.relation import Family
     from smartico_sync.core.tracing import Tracer
+    from smartico_sync.core.view_mapping import ViewMapping
     from smartico_sync.delivery.protocol import Delivery
     from smartico_sync.pii.protection import Protection
     from smartico_sync.sources.stream import Stream
@@ -91,6 +92,13 @@ class StreamSession(Struct, frozen=True):
             row = store.redefine(equipment.view.name, text)
         prepared = known_stream(prepared, row, equipment.store)
         log.info("view.columns", view=equipment.view.name, columns=len(found))
+        if names := as_texts(prepared.mapping, mixed(table, self.prepared.learnt)):
+            log.warning(
+                "view.mixed",
+                view=equipment.view.name,
+                columns=names,
+                hint="`columns: {NAME: {type: …}}` says what it is: what is not, is left out then, and counted",
+            )
         equipment.recorder.learnt(prepared.mapping, equipment.protection)
         return replace(self, prepared=prepared, row=row, options=replace(self.options, mapping=prepared.mapping))
 
@@ -106,6 +114,12 @@ class StreamSession(Struct, frozen=True):
     def memory(self) -> str:
         """What the state is to remember of the columns."""
         return columns_out(self.prepared.learnt)
+
+
+def as_texts(mapping: ViewMapping, columns: Collection[str]) -> list[str]:
+    """Which of these columns leave as what they are, and so as texts: neither the catalogue nor the view says their type."""
+    found = {each.name for known in mapping.properties if known.target == "any" for each in known.columns}
+    return sorted(found.intersection(columns))
 
 
 def open_stream_session(equipment: StreamEquipment) -> StreamSession:

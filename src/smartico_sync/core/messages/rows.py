@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from smartico_sync.core.relation import Family
 
 __all__ = [
-    "DATED", "LANE", "MOST_COLUMNS", "ODD", "OFFSET", "PLACE_KEY", "SKIPS", "TIME", "Table", "bounded", "learnt", "read",
+    "DATED", "LANE", "MOST_COLUMNS", "ODD", "OFFSET", "PLACE_KEY", "SKIPS", "TIME", "Table", "bounded", "learnt", "mixed",
+    "read",
 ]  # fmt: skip
 
 LANE, OFFSET = "@lane", "@offset"  # what the broker says of a message; no member can be called so
@@ -240,6 +241,13 @@ def family_of(types: frozenset[type]) -> Family | None:
     if held == {bool}:
         return "boolean"
     return "json" if held <= DOCUMENTS else "text"
+
+
+def mixed(table: Table, known: Mapping[str, Family]) -> frozenset[str]:
+    """The columns that become text with these messages, because they hold, or held before, something else beside text."""
+    now = {name: types - NOTHING_THERE for name, types in table.types.items() if known.get(name) != "text"}
+    texts = {name for name, family in learnt(table, known).items() if family == "text"}
+    return frozenset(name for name, types in now.items() if name in texts and (name in known or types != {str}))
 
 
 def learnt(table: Table, known: Mapping[str, Family]) -> dict[str, Family]:
