@@ -54,6 +54,18 @@ def test_what_is_kept_is_sealed_and_goes_with_its_row(store, path, at):
     assert store.bodies("bets", ["q@1", "q@2"]) == []
 
 
+def test_a_message_goes_with_a_dead_letter_that_is_too_old(store, at):
+    """What nobody dropped and retention removed leaves nothing of a player behind."""
+    store.commit(
+        Commit("bets", 5, dead_letters=(at("dead", "q@1", "1"), at("dead", "q@2", "2")),
+               bodies={"q@1": b"one", "q@2": b"two"})
+    )  # fmt: skip
+    assert store.prune_dead_letters("bets", 0, 1) == 1
+    assert store.bodies("bets", ["q@1", "q@2"]) == [b"two"]
+    assert store.prune_dead_letters("bets", 1 << 60, 1) == 1
+    assert store.bodies("bets", ["q@2"]) == []
+
+
 def test_what_comes_again_is_forgotten_unless_it_is_kept(store, at):
     """Of these lanes, parked only; it is not counted as read any more."""
     counts = {"read": 4, "parked": 3, "dead_lettered": 1}

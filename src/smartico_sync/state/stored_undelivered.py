@@ -67,6 +67,8 @@ class StoredUndelivered(StoredViews):
         number = self.number(view)
         with self.writing() as connection:
             done = dead_letters.prune(connection, number, before_ms, most, ROWS_AT_ONCE)
+            if done:
+                bodies.prune(connection, number)
             view_positions.add_totals(connection, number, {"dead_lettered": -done, "dropped": done})
             return done
 
