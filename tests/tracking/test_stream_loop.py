@@ -568,6 +568,28 @@ def test_a_profile_that_says_only_what_changed_clears_nothing(streamed):
     assert [row.get("balance") for row in view.delivery.sent] == [None, "5", None, "6", None]
 
 
+@pytest.mark.parametrize("payload", ["full", "changed"])
+@pytest.mark.parametrize("players", [1, 20])
+@pytest.mark.parametrize(
+    "told",
+    [
+        [{"a": 1, "c": 5}, {"a": 1}, {"a": 1, "c": None}],  # the message before said the same beside it
+        [{"a": 1, "c": 5}, {"a": None}, {"a": None, "c": None}],  # it said nothing else
+        [{"c": 5}, {"a": None}, {"c": None}],
+        [{"a": 1, "c": 5}, {"a": 1, "new": 2}, {"c": None}],  # a further column was learnt since
+    ],
+)
+@pytest.mark.parametrize("fields", ["", ", fields: {user_ext_id: user_ext_id, ext_brand_id: ext_brand_id, a: a, c: c}"])
+def test_what_is_said_to_be_null_is_cleared_whatever_else_is_said(streamed, told, players, payload, fields):
+    """Of profiles that say only what changed the one before is no measure: it may have said the same, and been silent on this."""
+    view = streamed(USERS, f", payload: {payload}, on_null: clear{fields}")
+    for members in told:
+        view.stream.put(*({"user_ext_id": n, "ext_brand_id": "b", **members} for n in range(players)))
+        view.poll()
+    cleared = [row["@user"] for row in view.delivery.sent if row.get("!c") == "null"]
+    assert sorted(cleared) == sorted(map(str, range(players)))
+
+
 @pytest.mark.parametrize("unusable", [0, 1_767_225_600])  # not told, and told in seconds
 @pytest.mark.parametrize(
     "more", ["", ", fields: {user_ext_id: u, ext_brand_id: b, level: level, dt: message.timestamp}"]

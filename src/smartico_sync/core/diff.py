@@ -16,6 +16,7 @@ from smartico_sync.core.folding import ALL
 from smartico_sync.core.identity import content_prints, eids, extended
 from smartico_sync.core.part_prints import (
     DIGITS,
+    HAD,
     UNSURE,
     carried,
     decoded,
@@ -29,7 +30,7 @@ from smartico_sync.core.part_prints import (
 )
 from smartico_sync.core.picked import picked, replaced, table
 from smartico_sync.core.told_sets import EMPTY, MARK, differences, marked, told_otherwise
-from smartico_sync.core.unchanged import unchanged
+from smartico_sync.core.unchanged import Unchanged, unchanged
 from smartico_sync.core.validation import IMMUTABLE
 
 if TYPE_CHECKING:
@@ -46,6 +47,10 @@ def nothing_known() -> pl.DataFrame:
 
 
 MANY = 3  # properties told apart, from which on it pays to look which rows are as they were
+Says = Literal[
+    "all",  # a row holds all of its player
+    "some",  # it may hold what changed, and be silent on the rest
+]
 
 
 class Diffed(Struct, frozen=True):
@@ -88,7 +93,8 @@ def diff(
 
     A property of `clears` ("*": any) that had a value and is NULL now is cleared, by `!name`; one that was never sent is not, but where
     the known properties had another layout, which does not tell.
-    `absent`: of which properties which events say nothing at all; those stay what they were, and are not cleared.
+    `absent`: of which properties which events say nothing at all; those stay what they were, and are not cleared. None where
+    every event says everything; else one that holds what the one before held may yet clear something.
 
     A set whose column has told_sets.MARK before its name leaves as `+name` and `-name`, by difference with those that `known`
     holds in a column of the same name (List of JSON: each may be what Smartico has), and is a column of `states`, as it is now.
@@ -98,6 +104,7 @@ def diff(
     A profile's eid is made here, of its SEED (which leaves the frame) and its keyed fingerprint: two contents at one cursor
     value are two events, and nobody can try out an encrypted phone number against an eid.
     """
+    says: Says = "all" if absent is None else "some"
     if payload == "full" and not absent and (few := diff_few(events, known, secret, clears)) is not None:
         return few
     frame = events.frame
@@ -106,10 +113,12 @@ def diff(
     names = [name for name in names if name not in sets]
     apart = names if payload == "changed" else [name for name in names if name in IMMUTABLE]
     told = ToldApart(names, apart, clearable_of(names, clears))
-    terms = Terms(payload, moves, clears, absent or {})
+    terms = Terms(payload, moves, clears, absent or {}, says)
     if absent or sets or marked(known.columns):
         return compared(events, whole, known, told, secret, terms)
     same = unchanged(frame, whole, known, told, layout_of(told.text, secret))
+    if same is not None and absent is not None:
+        same = same.without(clearing(same, frame, told, layout_of(told.text, secret)))
     if same is None:
         return compared(events, whole, known, told, secret, terms)
     if same.states.height == frame.height:
@@ -127,6 +136,21 @@ class Terms(Struct, frozen=True):
     moves: Literal["follow", "hold"]
     clears: AbstractSet[str]
     absent: Mapping[str, pl.Series]
+    says: Says
+
+
+def clearing(same: Unchanged, frame: pl.DataFrame, told: ToldApart, layout: str) -> pl.Series:
+    """Which of the rows that hold what is known clear something beside that (Boolean, in the order of `same.states`)."""
+    marks = same.states.get_column("parts").bin.encode("hex")
+    lost = gone(marks, layout, len(told.fixed), frame.filter(same.rows), told.clearable, {})
+    return somewhere(lost, same.states.height)
+
+
+def somewhere(columns: Sequence[pl.Series], rows: int) -> pl.Series:
+    """Which of so many rows have a value in any of these columns."""
+    if not columns:
+        return pl.Series([False]).new_from_index(0, rows)
+    return pl.DataFrame(columns).select(pl.any_horizontal(pl.all().is_not_null())).to_series()
 
 
 def compared(
@@ -174,6 +198,8 @@ def compared(
         cleared += [column for column in by_sign if column.null_count() < len(column)]
         state = state.with_columns(there_now)
     state = state.hstack(whole_sets(frame, before, sets, cleared))
+    if terms.says == "some" and cleared:
+        worth = changed = worth | somewhere(cleared, frame.height)
     if payload == "changed":
         # Also what differs from the state, or changed in a row between: each of them may yet be refused.
         earlier = [last.get_column("known_parts"), *([before.get_column("known_parts")] if several else [])]
@@ -298,7 +324,7 @@ def gone(
         if not values.null_count():
             continue
         # Of parts of another layout nobody knows what they tell.
-        had = ~known.str.starts_with(layout) | (known.str.slice(DIGITS * (parts + 1) + place, 1) == "1")
+        had = ~known.str.starts_with(layout) | (known.str.slice(DIGITS * (parts + 1) + place, 1) == HAD)
         lost = had.fill_null(value=False) & values.is_null()
         if name in absent:
             lost &= ~absent[name]

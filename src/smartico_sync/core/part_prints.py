@@ -19,12 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 __all__ = [
-    "DIGITS", "UNSURE", "carried", "decoded", "different", "held", "joined", "layout_of", "news", "there", "together",
+    "DIGITS", "HAD", "UNSURE", "carried", "decoded", "different", "held", "joined", "layout_of", "news", "there", "together",
 ]  # fmt: skip
 
 DIGITS = 16  # hexadecimal digits of one fingerprint: 8 bytes
 # A property of which several states may be the last that was accepted: it always counts as news, and as one that had a value.
 UNSURE = "1" * DIGITS
+HAD = "1"  # the digit of a property that had a value, as far as anybody knows
 
 
 @lru_cache(maxsize=1024)
@@ -67,16 +68,20 @@ def carried(
     of_digits = {name: (behind + place, 1) for place, name in enumerate(digits)}
     return (
         kept(frame, parts, known_marks(before, layout, of_parts), absent),
-        kept(frame, digits, known_marks(before, layout, of_digits), absent),
+        kept(frame, digits, known_marks(before, layout, of_digits, HAD), absent),
     )
 
 
-def known_marks(known: pl.Series, layout: str, slices: Mapping[str, tuple[int, int]]) -> dict[str, pl.Series]:
-    """What the state holds of each property, from its place in the parts on and so long; null where they are of another layout."""
+def known_marks(
+    known: pl.Series, layout: str, slices: Mapping[str, tuple[int, int]], other: str | None = None
+) -> dict[str, pl.Series]:
+    """What the state holds of each property, from its place in the parts on and so long; `other` where they are of another layout."""
     frame = known.to_frame("known")
     fits = pl.col("known").str.starts_with(layout)
     return {
-        name: frame.select(pl.when(fits).then(pl.col("known").str.slice(start, length)).alias(name)).to_series()
+        name: frame.select(
+            pl.when(fits).then(pl.col("known").str.slice(start, length)).when(~fits).then(pl.lit(other)).alias(name)
+        ).to_series()
         for name, (start, length) in slices.items()
     }
 

@@ -114,7 +114,9 @@ def prepare(
     # What can never change is held back, and what is remembered stays what Smartico has.
     moves: Literal["follow", "hold"] = "follow" if options.on_invalid == "dead_letter" else "hold"
     places_sent = send.frame.get_column(POSITION)
-    absent = {name: mask.gather(places_sent) for name, mask in absences(mapping, rows).items()}
+    absent = None
+    if mapping.relation.version is not None:  # messages; a row says everything
+        absent = {name: mask.gather(places_sent) for name, mask in absences(mapping, rows).items()}
     diffed = diff(send, delivered, options.secret, options.payload, moves, mapping.options.clears, absent)
     send, profiles = diffed.events, remembered(diffed.states, cursor_at, delivered)
     if diffed.moved:

@@ -26,6 +26,13 @@ class Unchanged(Struct, frozen=True):
     rows: pl.Series
     states: pl.DataFrame
 
+    def without(self, some: pl.Series) -> Unchanged | None:
+        """Without some of its rows (Boolean, in the order of `states`); None where none is left."""
+        if not some.any():
+            return self
+        left = self.states.filter(~some)
+        return Unchanged(self.rows.scatter(self.rows.arg_true(), ~some), left) if left.height else None
+
 
 def unchanged(
     frame: pl.DataFrame, whole: pl.Series, known: pl.DataFrame, told: ToldApart, layout: str
