@@ -590,6 +590,20 @@ def test_what_is_said_to_be_null_is_cleared_whatever_else_is_said(streamed, told
     assert sorted(cleared) == sorted(map(str, range(players)))
 
 
+def test_what_became_null_is_cleared_in_doubt_too(streamed):
+    """After a bad end nobody knows what Smartico has of a player: what he has no more is cleared with the first that is sent."""
+    view = streamed(USERS)
+    known = {"user_ext_id": 1, "ext_brand_id": "b", "level": 1}
+    view.stream.put({**known, "user_phone": "+35612345678"})
+    view.poll()
+    view.loop.close()
+    view.store.judge_fingerprints("users", "doubted")
+    view.loop = view.made()
+    view.stream.put({**known, "user_phone": None})
+    view.poll()
+    assert [row.get("!user_phone") for row in view.delivery.sent] == [None, "null"]
+
+
 @pytest.mark.parametrize("unusable", [0, 1_767_225_600])  # not told, and told in seconds
 @pytest.mark.parametrize(
     "more", ["", ", fields: {user_ext_id: u, ext_brand_id: b, level: level, dt: message.timestamp}"]
