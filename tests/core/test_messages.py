@@ -129,6 +129,7 @@ def test_the_digits_inside_a_document_stay():
     ("body", "said"),
     [
         (b"\xff", "not JSON"), (b'{"a": 1', "not JSON"), (b'"text"', "no JSON object"), (b"[1]", "no JSON object"),
+        (b"\x00\x00\x00\x00\x07\x02b1", "Avro or Protobuf"), (b"\x1f\x8b\x08\x00", "gzip"), ("{}".encode("utf-16"), "UTF-16"),
  (b'{"a": NaN}', "not JSON"), (b'{"a": "\\ud800"}', "not JSON"), (b"", "not JSON"),
  (b"[" * 100_000, "too deeply"), (b'{"a": ' * 3_000 + b"1" + b"}" * 3_000, "too deeply"),
     ],

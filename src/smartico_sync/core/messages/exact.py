@@ -18,6 +18,13 @@ __all__ = [
 ]  # fmt: skip
 
 BOM = b"\xef\xbb\xbf"
+# What a body begins with that is something else than JSON.
+OTHER_FORMATS = (
+    (b"\x00\x00", "it begins as Avro or Protobuf of a schema registry does, and is not JSON"),
+    (b"\x1f\x8b", "it is compressed by itself with gzip, and is not JSON"),
+    (b"\xff\xfe", "it is text in UTF-16, and not JSON in UTF-8"),
+    (b"\xfe\xff", "it is text in UTF-16, and not JSON in UTF-8"),
+)
 WHOLE_BITS = 63  # what msgspec writes itself
 WIDEST = 1023  # bits of a whole number that is one of 64 bits with an exponent
 LONGEST = 300  # digits; a number without an exponent that has fewer is one of 64 bits
@@ -52,7 +59,8 @@ def decode(body: bytes) -> Any:
     try:
         return _decoder.decode(body[3:] if body[:3] == BOM else body)
     except msgspec.DecodeError as error:
-        raise Undecodable(said(error)) from None
+        other = next((what for begins, what in OTHER_FORMATS if body.startswith(begins)), None)
+        raise Undecodable(other or said(error)) from None
     except RecursionError:
         raise Undecodable("its JSON is nested too deeply") from None
     except (UnicodeDecodeError, ValueError):
