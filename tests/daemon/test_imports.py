@@ -127,6 +127,7 @@ def test_run_on_sqlite_imports_no_other_engine_and_draws_nothing(imported, opera
     }
 
 
+@pytest.mark.slow
 def test_tables_wait_until_a_database_has_answered(imported, operator):
     """A database is asked before polars is imported, a fifth of a start: where none answers it never is."""
     operator.configure("sqlite:///absent.db", VIEW)

@@ -46,9 +46,7 @@ def clearable_of(names: Sequence[str], clears: AbstractSet[str]) -> list[str]:
     return [name for name in names if clears & {name, ALL} and name not in IMMUTABLE and name[0] not in OPERATORS]
 
 
-def few_states(
-    frame: pl.DataFrame, known: pl.DataFrame, told: ToldApart, secret: bytes
-) -> pl.DataFrame | None:
+def few_states(frame: pl.DataFrame, known: pl.DataFrame, told: ToldApart, secret: bytes) -> pl.DataFrame | None:
     """The `states` of a Diffed.
 
     None where there are many rows, where a player is there twice, where what must never change did, and where something is cleared.
