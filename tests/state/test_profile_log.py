@@ -137,7 +137,9 @@ class Remembering(RuleBasedStateMachine):
         with transaction(self.connection):
             profiles.forget(self.connection, view, "fingerprints")
         self.held[view] = {
-            number: (FORGOTTEN, None, at) for number, (_, _, at) in self.held[view].items() if at is not None
+            number: (FORGOTTEN, parts, at)
+            for number, (_, parts, at) in self.held[view].items()
+            if at is not None or parts is not None
         }
 
     @rule(view=views)

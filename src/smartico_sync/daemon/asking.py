@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from smartico_sync.errors import ExitCode, StateLocked, SyncError
+from smartico_sync.state.key_file import is_there
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -38,7 +39,12 @@ def answered(state: Path) -> bool:
 
 
 def listens(state: Path) -> bool:
-    """Whether a daemon listens there, also one that lets this user not in; the socket of one that was killed stays behind."""
+    """Whether a daemon listens there, also one that lets this user not in; the socket of one that was killed stays behind.
+
+    Raises StateUnwritable where this user may not look into its folder.
+    """
+    if not is_there(socket_path(state)):
+        return False
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as wire, short(socket_path(state)) as path:
             wire.settimeout(LOOK_S)
