@@ -29,7 +29,7 @@ from smartico_sync.errors import (
     ViewMisconfigured,
     ViewRegressed,
 )
-from smartico_sync.sources.rabbitmq import other_consumers
+from smartico_sync.sources.rabbitmq import held_messages, other_consumers
 from smartico_sync.sources.rabbitmq import subscription as subscriptions
 from smartico_sync.sources.rabbitmq.failures import failure_of
 from smartico_sync.sources.rabbitmq.settings import settings_of
@@ -259,7 +259,7 @@ class TestQueues:
 
     def test_what_is_parked_for_long_is_kept_by_the_state(self, rabbits, kind, monkeypatch):
         """Before the broker loses its patience with whoever holds it open."""
-        monkeypatch.setattr(subscriptions, "HELD_S", 0.0)
+        monkeypatch.setattr(held_messages, "HELD_S", 0.0)
         made = rabbits(kind)
         made.put({"n": 0}, {"n": 1})
         subscription = made.subscribe()

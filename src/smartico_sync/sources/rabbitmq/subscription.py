@@ -12,15 +12,15 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Literal
 
 import structlog
-from msgspec import Struct
 from pika.exceptions import AMQPError
 
-from smartico_sync.core.messages.message import PAGE_BYTES, fitting, place_of
+from smartico_sync.core.messages.message import PAGE_BYTES, fitting
 from smartico_sync.core.records import LaneStep
 from smartico_sync.errors import SourceUnreachable, ViewBroken
 from smartico_sync.sources.rabbitmq.acknowledgements import acks
 from smartico_sync.sources.rabbitmq.beginning import counted_from, mark, refuse, stream_step, timeless
 from smartico_sync.sources.rabbitmq.failures import translated
+from smartico_sync.sources.rabbitmq.held_messages import HeldMessages
 from smartico_sync.sources.rabbitmq.other_consumers import shared, wait_for_others
 from smartico_sync.sources.rabbitmq.queues import (
     OFFSET_HEADER,
@@ -50,20 +50,11 @@ __all__ = ["RabbitSubscription"]
 LOOK_S = 1.0  # how often queues are counted, and the channel looked at: after a timeout of the broker nothing comes, and nothing is said
 GIVEN_BACK_S = 600.0  # what waits longer for the API is given back: the broker's own patience is 30 minutes by default
 LARGE_BYTES = 64_000_000  # of messages that wait here: the daemon stays below 400 MB; what is more is given back
-HELD_S = 600.0  # what is parked longer is kept by the state, for the same reason
 PAGES = 3  # in the prefetch: one comes while one is worked with and one is at the API
 BUSY = 100  # messages that came at once: more are coming
 GATHER_S = 0.1  # which are waited for then, as behind messages that are on their way: they share what a page costs
 
 log = structlog.get_logger()
-
-
-class Held(Struct, frozen=True):
-    """A message that is parked, and open at the broker."""
-
-    tag: int
-    message: Message
-    since: float
 
 
 class RabbitSubscription:
@@ -76,15 +67,13 @@ class RabbitSubscription:
         self._received: deque[tuple[str, int, int, BasicProperties, bytes]] = deque()
         self._size = 0  # bytes of their bodies
         self._open: deque[tuple[int, float]] = deque()  # the last tag of each page that is on its way, and since when
-        self._held: dict[str, Held] = {}
-        self._given_up: set[str] = set()
+        self._held = HeldMessages(keeper, self._acknowledge, self._refuse)
         self._next: dict[str, int] = {}
         self._times: dict[str, int] = {}
         self._committed_tag = self._gap = 0
         self._deliveries = 1
         self._failed: Exception | None = None
         self._given_back: Literal["no", "yes", "the API is back"] = "no"
-        self._blocked: Literal["no", "yes"] = "no"
         self._look_at = 0.0
         self._notes: dict[str, str] = {}
         self._connection = settings.connected(feed.view)
@@ -178,37 +167,22 @@ class RabbitSubscription:
         if self._given_back == "yes":
             self._given_back = "the API is back"
         if self._given_back != "no" or not self._channel.is_open:
-            self._given_up.clear()
+            self._held.forget_given_up()
             return
-        earlier: Literal["none held", "some held"] = "some held" if self._held else "none held"
-        named, now, spared = set(), time.monotonic(), waiting | self._given_up
-        for tag, message in zip(tags, page.messages, strict=True) if spared else ():
-            if self._kinds[message.lane] == "stream" or (place := place_of(message)) not in spared:
-                continue
-            named.add(tag)
-            if place in waiting:
-                self._held[place] = Held(tag, message, now)
-            else:
-                self._refuse(tag)
-        self._given_up.clear()
+        earlier: Literal["none held", "some held"] = "some held" if len(self._held) else "none held"
+        of_queues = (each for each in zip(tags, page.messages, strict=True) if self._kinds[each[1].lane] != "stream")
+        named = self._held.named(of_queues, waiting)
         with suppress(AMQPError, OSError):  # the next look says so
             for ack in acks(tags[0], tags[-1], named, earlier=earlier):
                 self._channel.basic_ack(ack.tag, multiple=ack.how == "through")
 
     def give_up(self, places: Iterable[str]) -> None:
         """Hand these over to the dead-letter exchange, once they are committed."""
-        self._given_up.update(places)
+        self._held.give_up(places)
 
     def settled(self, places: Iterable[str]) -> None:
         """Let the broker forget what waited."""
-        for place in places:
-            held = self._held.pop(place, None)
-            if held is not None and place in self._given_up:
-                self._refuse(held.tag)
-            elif held is not None:
-                with suppress(AMQPError, OSError):
-                    self._channel.basic_ack(held.tag)
-            self._given_up.discard(place)
+        self._held.settle(places)
 
     def pause(self) -> None:
         """The prefetch is what stops the broker."""
@@ -218,7 +192,7 @@ class RabbitSubscription:
 
     def again(self, places: Sequence[str]) -> list[Message]:
         """The messages at these places that are held; others are kept by the state."""
-        return [held.message for place in places if (held := self._held.get(place)) is not None]
+        return self._held.at(places)
 
     def passed(self) -> Mapping[str, tuple[int, int]]:
         """None: behind its last message a queue has nothing."""
@@ -294,6 +268,11 @@ class RabbitSubscription:
             if self._kinds[queue] == "stream"
         }
 
+    def _acknowledge(self, tag: int) -> None:
+        """Let the broker forget a message."""
+        with suppress(AMQPError, OSError):
+            self._channel.basic_ack(tag)
+
     def _refuse(self, tag: int) -> None:
         """Hand a message to the queue's dead-letter exchange."""
         with suppress(AMQPError, OSError):
@@ -316,7 +295,7 @@ class RabbitSubscription:
     def _complain(self) -> None:
         """Raise what nobody has raised yet."""
         if self._failed is not None:
-            self._keep_held()
+            self._held.keep()
             raise self._failed
         if not self._channel.is_open:
             raise SourceUnreachable(
@@ -333,11 +312,7 @@ class RabbitSubscription:
             else:
                 self._notes.pop(f"shared {queue}", None)
         # What waits must not use up the prefetch either: one of its pages, and the others are for what is behind it.
-        beyond = len(self._held) - self._settings.prefetch // PAGES
-        long = [held for n, held in enumerate(self._held.values()) if n < beyond or now - held.since > HELD_S]
-        if long:
-            self._keeper.keep([held.message for held in long])
-            self.settled([place_of(held.message) for held in long])
+        self._held.keep_overdue(now, self._settings.prefetch // PAGES)
         if self._open and now - self._open[0][1] > GIVEN_BACK_S:
             self._give_back("the API takes nothing for long: open messages were given back to the broker")
         elif self._open and self._size > LARGE_BYTES:
@@ -367,12 +342,8 @@ class RabbitSubscription:
                 self._channel.basic_qos(prefetch_count=self._settings.prefetch)
                 self._connection.process_data_events(0)
         except ViewBroken:
-            self._keep_held()
+            self._held.keep()
             raise
-
-    def _keep_held(self) -> None:
-        """A queue is gone, maybe with what waits of it. Should it come again all the same, it counts once."""
-        self._keeper.keep([held.message for held in self._held.values()])
 
     def _wait(self, wait_s: float) -> Page:
         """Consume again once the API takes events: what was given back comes once more."""
@@ -396,9 +367,7 @@ class RabbitSubscription:
         )
 
     def _block(self, _connection: object, _method: object) -> None:
-        self._blocked = "yes"
         self._tell("blocked", "the broker takes no messages from producers: it is short of memory or disk")
 
     def _unblock(self, _connection: object, _method: object) -> None:
-        self._blocked = "no"
         self._notes.pop("blocked", None)
