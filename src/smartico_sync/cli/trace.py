@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = ["trace"]
 
+LEFT_OUT = "it is left out by `where:`, or as a type that is ignored"
 TIME = "a time, such as 2026-01-31 12:00:00"
 # What the columns of a key can hold, by family: how a person writes it, and what reads it.
 FITS: dict[str, tuple[str, Callable[[str], object]]] = {
@@ -104,9 +105,6 @@ def trace(name: str, key: tuple[str, ...], path: Path, as_json: bool) -> ExitCod
         and (each["changed"] or not (each["acknowledged"] or each["there_at_start"]))
     ]
     return ExitCode.DEAD_LETTERS if lost else ExitCode.FINE
-
-
-LEFT_OUT = "it is left out by `where:`, or as a type that is ignored"
 
 
 def as_typed(relation: Relation, key: tuple[str, ...]) -> tuple[str, ...]:

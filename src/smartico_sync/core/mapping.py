@@ -74,9 +74,8 @@ def events(mapping: ViewMapping, page: pl.DataFrame) -> Mapped:
 
     A transaction has its final id. A profile has none yet, but a SEED that names its row: the diff adds the content.
     """
-    page = (
-        page.rechunk()
-    )  # polars panics where `format` meets a column of which a filter left nothing of the first chunk
+    # polars panics where `format` meets a column of which a filter left nothing of the first chunk.
+    page = page.rechunk()
     unread = unreadable(mapping.relation, page)
     frame = chosen(mapping, page.with_row_index(POSITION), unread)
     skipped = page.height - frame.height

@@ -27,12 +27,17 @@ def socket_path(state: Path) -> Path:
     return state.with_name(state.name + ".sock")
 
 
+def knock(state: Path) -> None:
+    """Connect, and ask nothing. Raises OSError where nobody listens, or this user is not let in."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as wire, short(socket_path(state)) as path:
+        wire.settimeout(LOOK_S)
+        wire.connect(path)
+
+
 def answered(state: Path) -> bool:
-    """Whether somebody listens there."""
+    """Whether somebody listens there who lets this user in."""
     try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as wire, short(socket_path(state)) as path:
-            wire.settimeout(LOOK_S)
-            wire.connect(path)
+        knock(state)
     except OSError:
         return False
     return True
@@ -46,13 +51,9 @@ def listens(state: Path) -> bool:
     if not is_there(socket_path(state)):
         return False
     try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as wire, short(socket_path(state)) as path:
-            wire.settimeout(LOOK_S)
-            wire.connect(path)
-    except (FileNotFoundError, ConnectionRefusedError):
-        return False
-    except OSError:
-        return True
+        knock(state)
+    except OSError as error:
+        return not isinstance(error, (FileNotFoundError, ConnectionRefusedError))
     return True
 
 

@@ -83,23 +83,21 @@ class PlayerOrder:
             each = waiting.pop()
             if each.place != "waiting" or any(earlier.pace == "usual" for earlier in each.ahead):
                 continue
-            if not each.ahead or self.worth_dividing(each):
+            if not each.ahead or self.worth_dividing(each, self.held(each)):
                 self.offer(each)
                 continue
-            pace: Pace = "stuck" if any(earlier.pace == "stuck" for earlier in each.ahead) else "pausing"
+            pace = pace_behind(each)
             if each.pace != pace:
                 each.pace = pace
                 waiting += each.followers
 
-    def worth_dividing(self, request: Request) -> bool:
-        """Whether enough of it need not wait."""
-        held = self.held(request)
+    def worth_dividing(self, request: Request, held: AbstractSet[int]) -> bool:
+        """Whether enough of it need not wait, as the events of the `held` players have to."""
         players = request.frame.get_column(PLAYER)
         if held.isdisjoint(request.players):
             return True
         free = sum(player not in held for player in players.to_list())
-        lasts = any(earlier.pace == "stuck" for earlier in request.ahead)
-        return free > (0 if lasts else players.len() * LEAST_FREE)
+        return free > (0 if pace_behind(request) == "stuck" else players.len() * LEAST_FREE)
 
     def held(self, request: Request) -> set[int]:
         """Its players for whom it has to wait. What is ahead and has none of them is not ahead any more."""
@@ -231,10 +229,10 @@ class PlayerOrder:
         request.place = "waiting"
         if request.pending.over or any(earlier.pace == "usual" for earlier in request.ahead):
             return False
-        if not self.worth_dividing(request):
+        held = self.held(request)
+        if not self.worth_dividing(request, held):
             self.look_at(request)
             return False
-        held = self.held(request)
         if not held:
             request.place = "gone"
             return True
@@ -243,7 +241,7 @@ class PlayerOrder:
             return False
         request.place = "gone"
         apart = self.part(request, held, *parted)
-        apart.pace = "stuck" if any(earlier.pace == "stuck" for earlier in apart.ahead) else "pausing"
+        apart.pace = pace_behind(apart)
         for follower in list(apart.followers):
             self.look_at(follower)
         return True
@@ -356,3 +354,8 @@ class PlayerOrder:
         self.ready = {"live": {}, "backfill": {}}
         self.postponed.clear()
         self.startable = 0
+
+
+def pace_behind(request: Request) -> Pace:
+    """Of a request that waits for none that goes as usual."""
+    return "stuck" if any(earlier.pace == "stuck" for earlier in request.ahead) else "pausing"

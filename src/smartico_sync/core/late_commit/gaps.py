@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from smartico_sync.core.late_commit.mechanism import AskIds
+from smartico_sync.core.late_commit.mechanism import AskIds, ReadTime
 from smartico_sync.core.late_commit.missing_ids import (
     Hole,
     Holes,
     Stride,
     ask,
     bounded,
+    holes_of,
     missed,
     missing,
     number,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from smartico_sync.core.late_commit.mechanism import Mark, Pace, Page, ReadTime
+    from smartico_sync.core.late_commit.mechanism import Mark, Pace, Page
     from smartico_sync.core.position import Position
 
 __all__ = ["PAUSES", "WAIT_MS", "Gaps"]
@@ -88,13 +89,10 @@ class Gaps(Struct, frozen=True):
         rows = [row for row in rows if row[0] <= row[1]]
         clock, server = recalled.get("clock", (read_time.clock_ms, read_time.server))
         clock = read_time.clock_ms if server == read_time.server else clock
-        holes = tuple(
-            Hole(low, high, step, read_time.steady_ms - waited, clock - waited) for low, high, step, waited in rows
-        )
         return cls(
             wait_ms,
             heads,
-            holes,
+            holes_of(rows, read_time.steady_ms, clock),
             Stride(*recalled.get("stride", ())),
             given_up=int(recalled.get("given_up", 0)),
             found=int(recalled.get("found", 0)),
@@ -204,10 +202,9 @@ class Gaps(Struct, frozen=True):
         begins = {first for first, _ in left}
         holes = [hole for hole in missing(ids, before, stride.step, read_time) if hole.low not in begins]
         if self.aim is not None:
-            holes = list(map(self.aged, holes))
-            old = [hole for hole in holes if self.hopeless(hole, read_time)]
-            gaps = replace(gaps, given_up=gaps.given_up + size(old))
-            holes = [hole for hole in holes if not self.hopeless(hole, read_time)] if old else holes
+            every = [self.aged(hole) for hole in holes]
+            holes = [hole for hole in every if not self.hopeless(hole, read_time)]
+            gaps = replace(gaps, given_up=gaps.given_up + size(every) - size(holes))
         return replace(gaps, open=bounded((*gaps.open, *holes))) if holes else gaps
 
     def aged(self, hole: Hole) -> Hole:
@@ -224,11 +221,10 @@ class Gaps(Struct, frozen=True):
 
     def without(self, old: Callable[[Hole], bool]) -> Gaps:
         """Give up such holes."""
-        gone = [hole for hole in self.open if old(hole)]
-        if not gone:
-            return self
         kept = tuple(hole for hole in self.open if not old(hole))
-        return replace(self, open=kept, given_up=self.given_up + size(gone))
+        if len(kept) == len(self.open):
+            return self
+        return replace(self, open=kept, given_up=self.given_up + size(self.open) - size(kept))
 
     def dump(self) -> str:
         """See `late.Mechanism`."""
@@ -236,11 +232,8 @@ class Gaps(Struct, frozen=True):
 
     def memory(self) -> dict[str, Any]:
         """See `late.Mechanism`."""
-        steady, clock = self.now
-        holes = [
-            (hole.low, hole.high, hole.step, max(0, min(steady - hole.steady, clock - hole.clock)))
-            for hole in self.open
-        ]
+        now = ReadTime(steady_ms=self.now[0], clock_ms=self.now[1])
+        holes = [(hole.low, hole.high, hole.step, max(0, hole.age(now))) for hole in self.open]
         return {
             **self.heads.memory(),
             "given_up": self.given_up,

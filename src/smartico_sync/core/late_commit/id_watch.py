@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from smartico_sync.core.late_commit.gaps import PAUSES
 from smartico_sync.core.late_commit.mechanism import AskIds
-from smartico_sync.core.late_commit.missing_ids import Hole, Holes, ask, missing, numbers, split, whole
+from smartico_sync.core.late_commit.missing_ids import Hole, Holes, ask, holes_of, missing, numbers, split, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -80,15 +80,12 @@ class IdWatch(Struct, frozen=True):
     def start(cls, read_time: ReadTime, memory: dict[str, Any], delay_ms: int, *, blocks: bool) -> IdWatch:
         """Begin from what the state holds. Ages go on where they stopped."""
         kept = memory.get("watch", {})
-        steady, clock = read_time.steady_ms, read_time.clock_ms
-        holes = tuple(
-            Hole(low, high, step, steady - waited, clock - waited) for low, high, step, waited in kept.get("holes", ())
-        )
+        steady = read_time.steady_ms
         return cls(
             delay_ms,
             blocks or bool(kept.get("blocks")),
             tuple(Range(low, high, steady) for low, high in kept.get("ranges", ())),
-            holes,
+            holes_of(kept.get("holes", ()), steady, read_time.clock_ms),
             float(kept.get("usual", 1.0)),
             int(kept.get("found", 0)),
             kept.get("floor"),

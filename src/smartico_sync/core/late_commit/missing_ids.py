@@ -27,6 +27,8 @@ __all__ = [
     "Stride",
     "ask",
     "bounded",
+    "holes_of",
+    "missed",
     "missing",
     "number",
     "numbers",
@@ -77,6 +79,11 @@ class Hole(Struct, frozen=True, gc=False):
 
 
 Holes = tuple[Hole, ...]  # ascending, none over another
+
+
+def holes_of(kept: Iterable[Sequence[int]], steady_ms: int, clock_ms: int) -> Holes:
+    """Return holes as the state holds them: low, high, step, and for how long each has been waited for by these clocks."""
+    return tuple(Hole(low, high, step, steady_ms - waited, clock_ms - waited) for low, high, step, waited in kept)
 
 
 class Stride(Struct, frozen=True):
@@ -236,9 +243,9 @@ def bounded(holes: Holes) -> Holes:
     """
     if len(holes) <= RANGES:
         return holes
-    distances = [high.low - low.high for low, high in pairwise(holes)]
+    between = [high.low - low.high for low, high in pairwise(holes)]
     # Half of the room, so that merging is rare: the widest distances stay.
-    widest = sorted(range(len(distances)), key=distances.__getitem__, reverse=True)
+    widest = sorted(range(len(between)), key=between.__getitem__, reverse=True)
     cuts = sorted(widest[: RANGES // 2 - 1])
     edges = [0, *(cut + 1 for cut in cuts), len(holes)]
     return tuple(merged(holes[begin:end]) for begin, end in pairwise(edges))

@@ -92,11 +92,11 @@ def within(seconds: float, steps: Generator[Any, Any, Any]) -> Generator[Any, An
         return done.value
 
 
-def connect(url: str, lease_s: float, name: str = "state", patience: float | None = None) -> Answered:
+def connect(url: str, lease_s: float, name: str = "state", patience: float = PATIENCE) -> Answered:
     """Connect, in autocommit, with the tables' schema first. Raises ConfigError for a URL that is none, and psycopg's errors.
 
     No wait is longer than a part of the lease: that of a statement, of a transaction in which nothing happens; `patience`: after how
-    many leases an answer that does not come is not waited for any longer, PATIENCE unless it is said.
+    many leases an answer that does not come is not waited for any longer.
     """
     try:
         given = conninfo_to_dict(url)
@@ -117,7 +117,7 @@ def connect(url: str, lease_s: float, name: str = "state", patience: float | Non
         "client_encoding": "utf8",  # else that of the database, and texts of one in SQL_ASCII come as bytes
     }
     connection = Answered.connect(make_conninfo("", **(usual | given)), autocommit=True, prepare_threshold=None)
-    connection.patience_s = lease_s * (patience or PATIENCE)
+    connection.patience_s = lease_s * patience
     try:
         connection.execute(
             f"SET search_path = {SCHEMA}; SET statement_timeout = {ms}; SET lock_timeout = {ms}; "
